@@ -1,0 +1,158 @@
+//! A holder's right to pass some doors, and the window that follows from it (rules, "Windows").
+
+use serde::{Deserialize, Serialize};
+
+use super::{At, BookingId, DoorId, GrantId, HolderId, Policy, Schedule, Zone, ZoneId};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Room,
+    Desk,
+    Guest,
+    Standing,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 4] = [Kind::Room, Kind::Desk, Kind::Guest, Kind::Standing];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Room => "room",
+            Kind::Desk => "desk",
+            Kind::Guest => "guest",
+            Kind::Standing => "standing",
+        }
+    }
+}
+
+/// A grant as central put it. Made by `wire::record`, which checks it: but for `Standing` it has a start before its
+/// end, a `Guest` has a booking, only a `Standing` one has a schedule, and it lists at least one door or zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    pub id: GrantId,
+    pub kind: Kind,
+    pub holder: HolderId,
+    pub doors: Vec<DoorId>,
+    pub zones: Vec<ZoneId>,
+    pub starts_at: Option<At>,
+    pub ends_at: Option<At>,
+    pub booked_at: Option<At>,
+    pub not_before: Option<At>,
+    pub not_after: Option<At>,
+    pub booking: Option<BookingId>,
+    /// How many people the room holds, the host included.
+    pub capacity: Option<u32>,
+    pub schedule: Option<Schedule>,
+    pub override_lockdown: bool,
+}
+
+/// The part of a grant that its window follows from; borrowed, so that the index can make one without copying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms<'a> {
+    pub kind: Kind,
+    pub starts_at: Option<At>,
+    pub ends_at: Option<At>,
+    pub booked_at: Option<At>,
+    pub not_before: Option<At>,
+    pub not_after: Option<At>,
+    pub schedule: Option<&'a Schedule>,
+    pub override_lockdown: bool,
+}
+
+/// The half-open interval `[opens_at, closes_at)`; `None` is unbounded on that side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Window {
+    pub opens_at: Option<At>,
+    pub closes_at: Option<At>,
+}
+
+impl Window {
+    pub fn contains(&self, now: At) -> bool {
+        self.opens_at.is_none_or(|o| o <= now) && self.closes_at.is_none_or(|c| now < c)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        matches!((self.opens_at, self.closes_at), (Some(o), Some(c)) if o >= c)
+    }
+
+    /// This window cut to the bounds given.
+    #[must_use]
+    pub fn narrowed(self, opens: Option<At>, closes: Option<At>) -> Window {
+        let later = |a: Option<At>, b: Option<At>| a.max(b);
+        let sooner = |a: Option<At>, b: Option<At>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Window { opens_at: later(self.opens_at, opens), closes_at: sooner(self.closes_at, closes) }
+    }
+}
+
+/// Where a grant stands at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Open, in this window (of a schedule: in this occurrence).
+    Open(Window),
+    /// Closed: when it opens next, and when it closed last.
+    Closed { coming: Option<At>, past: Option<At> },
+}
+
+impl Terms<'_> {
+    /// Standing, and bounded by nothing: what counts even without a clock.
+    pub fn is_unbounded(&self) -> bool {
+        self.kind == Kind::Standing
+            && self.schedule.is_none()
+            && [self.starts_at, self.ends_at, self.not_before, self.not_after].iter().all(Option::is_none)
+    }
+
+    /// The window by the policy's margins and notice, narrowed; a schedule comes on top of it.
+    pub fn bounds(&self, policy: &Policy) -> Window {
+        let margins = policy.margins(self.kind);
+        let opens = self.starts_at.map(|t| t.plus_s(-i64::from(margins.opens_before_s)));
+        let closes = self.ends_at.map(|t| t.plus_s(i64::from(margins.closes_after_s)));
+        let notice = (margins.min_notice_s > 0)
+            .then_some(self.booked_at)
+            .flatten()
+            .map(|t| t.plus_s(i64::from(margins.min_notice_s)));
+        Window { opens_at: opens, closes_at: closes }
+            .narrowed(notice, None)
+            .narrowed(self.not_before, self.not_after)
+    }
+
+    /// Where this grant stands at `now`.
+    pub fn standing(&self, policy: &Policy, zone: Zone, now: At) -> Standing {
+        let bounds = self.bounds(policy);
+        if bounds.is_empty() {
+            return Standing::Closed { coming: None, past: None };
+        }
+        match self.schedule {
+            None if bounds.contains(now) => Standing::Open(bounds),
+            None => Standing::Closed {
+                coming: bounds.opens_at.filter(|&o| o > now),
+                past: bounds.closes_at.filter(|&c| c <= now),
+            },
+            Some(schedule) => match schedule.current(zone, now, bounds) {
+                Some(window) => Standing::Open(window),
+                None => Standing::Closed {
+                    coming: schedule.coming(zone, now, bounds),
+                    past: schedule.past(zone, now, bounds),
+                },
+            },
+        }
+    }
+}
+
+impl Grant {
+    pub fn terms(&self) -> Terms<'_> {
+        Terms {
+            kind: self.kind,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            booked_at: self.booked_at,
+            not_before: self.not_before,
+            not_after: self.not_after,
+            schedule: self.schedule.as_ref(),
+            override_lockdown: self.override_lockdown,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Weekly wall-clock intervals, and when they are in force (rules, "Windows").
+
+use chrono::{Days, NaiveDate};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    At, Window, Zone,
+    zone::{DAY_MIN, weekday},
+};
+
+/// One wall-clock interval on some weekdays. It belongs to the day it starts on, and runs into the next one when
+/// `to_min` is not after `from_min`; both equal mean the whole calendar day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Interval {
+    /// Bit 0 is Monday.
+    pub days: u8,
+    /// Minutes since midnight, 0 to 1439.
+    pub from_min: u16,
+    /// Minutes since midnight, 0 to 1440.
+    pub to_min: u16,
+}
+
+/// A weekly schedule. An empty one is never in force.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Schedule(pub Vec<Interval>);
+
+/// How far from an instant its nearest occurrence is looked for, in days: two weeks and a bit, so that an interval
+/// that falls into a gap one week is found the next.
+const HORIZON_DAYS: u64 = 16;
+
+impl Interval {
+    pub fn on(&self, day: u8) -> bool {
+        self.days & (1 << day) != 0
+    }
+
+    /// This interval on the date it starts on.
+    pub fn span(&self, zone: Zone, date: NaiveDate) -> (At, At) {
+        let next = date.checked_add_days(Days::new(1)).unwrap_or(date);
+        if self.from_min == self.to_min {
+            (zone.start(date, 0), zone.end(next, 0))
+        } else if self.to_min < self.from_min {
+            (zone.start(date, self.from_min), zone.end(next, self.to_min))
+        } else {
+            (zone.start(date, self.from_min), zone.end(date, self.to_min))
+        }
+    }
+
+    /// The whole day, every day.
+    pub const ALWAYS: Interval = Interval { days: 0x7F, from_min: 0, to_min: DAY_MIN };
+}
+
+impl Schedule {
+    /// The occurrences that start on this date.
+    fn on(&self, zone: Zone, date: NaiveDate) -> impl Iterator<Item = (At, At)> + '_ {
+        let day = weekday(date);
+        self.0.iter().filter(move |i| i.on(day)).map(move |i| i.span(zone, date))
+    }
+
+    /// The occurrences near `at` on the days given, cut to `bounds`; empty ones left out.
+    fn near(
+        &self,
+        zone: Zone,
+        at: At,
+        days: std::ops::RangeInclusive<i64>,
+        bounds: Window,
+    ) -> impl Iterator<Item = Window> + '_ {
+        let today = zone.date(at);
+        days.filter_map(move |offset| {
+            let by = Days::new(offset.unsigned_abs());
+            if offset < 0 { today.checked_sub_days(by) } else { today.checked_add_days(by) }
+        })
+        .flat_map(move |date| self.on(zone, date))
+        .map(move |(from, to)| bounds.narrowed(Some(from), Some(to)))
+        .filter(|w| !w.is_empty())
+    }
+
+    /// The occurrence that contains `now`; of several, the one that closes last.
+    pub fn current(&self, zone: Zone, now: At, bounds: Window) -> Option<Window> {
+        self.near(zone, now, -2..=1, bounds)
+            .filter(|w| w.contains(now))
+            .max_by_key(|w| (w.closes_at, std::cmp::Reverse(w.opens_at)))
+    }
+
+    /// The next instant one of its occurrences opens, after `now`.
+    pub fn coming(&self, zone: Zone, now: At, bounds: Window) -> Option<At> {
+        let from = bounds.opens_at.map_or(now, |o| o.max(now));
+        self.near(zone, from, -2..=HORIZON_DAYS as i64, bounds)
+            .filter_map(|w| w.opens_at)
+            .filter(|&o| o > now)
+            .min()
+    }
+
+    /// The last instant one of its occurrences closed, at or before `now`.
+    pub fn past(&self, zone: Zone, now: At, bounds: Window) -> Option<At> {
+        let until = bounds.closes_at.map_or(now, |c| c.min(now));
+        self.near(zone, until, -(HORIZON_DAYS as i64)..=1, bounds)
+            .filter_map(|w| w.closes_at)
+            .filter(|&c| c <= now)
+            .max()
+    }
+}

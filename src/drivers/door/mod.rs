@@ -1,0 +1,1 @@
+//! Door boards: each drives strikes on a warrant, and says its inputs.

@@ -1,0 +1,1 @@
+//! Card readers: each says taps and its link as `ReaderEvent`s, and shows feedback.
