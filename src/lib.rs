@@ -21,3 +21,4 @@
 pub mod control;
 pub mod domain;
 pub mod drivers;
+pub mod wire;
