@@ -28,7 +28,7 @@ const READY_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// The port can't be had.
-    #[error("broker can't listen on {listen}: {source}; choose another port, or 0 for any free one")]
+    #[error("broker can't listen on {listen}; choose another port, or 0 for any free one")]
     Listen {
         /// The address asked for.
         listen: SocketAddr,
@@ -44,7 +44,7 @@ pub enum BrokerError {
         detail: String,
     },
     /// No thread or no runtime for it.
-    #[error("broker on {listen} could not be started: {source}")]
+    #[error("broker on {listen} could not be started")]
     Start {
         /// The address asked for.
         listen: SocketAddr,

@@ -11,6 +11,7 @@
 //!   digest               the two hashes of the wire
 //! ```
 
+pub mod bookings;
 pub mod digest;
 pub mod feed;
 pub mod ledger;
@@ -20,6 +21,7 @@ mod live_tests;
 pub mod session;
 #[cfg(test)]
 mod session_tests;
+pub mod verb;
 
 pub use feed::{FeedError, Position};
 pub use ledger::Violation;
@@ -46,7 +48,7 @@ pub enum CentralError {
         why: &'static str,
     },
     /// No thread, runtime or random number to be had.
-    #[error("central could not start: {0}")]
+    #[error("central could not start")]
     Start(#[source] io::Error),
     /// The link to the broker did not come up in time.
     #[error("central is not connected to {url} after {after:?}; is a broker listening there?")]
@@ -239,6 +241,12 @@ impl Central {
         lock(&self.shared.session).feed.record(record_type, id).cloned()
     }
 
+    /// All records in force.
+    #[must_use]
+    pub fn records(&self) -> Vec<Value> {
+        lock(&self.shared.session).feed.records().cloned().collect()
+    }
+
     /// Every event stored, once each, in the order of arrival.
     #[must_use]
     pub fn events(&self) -> Vec<Value> {
@@ -267,6 +275,12 @@ impl Central {
     #[must_use]
     pub fn door(&self, door: &str) -> Option<Value> {
         lock(&self.shared.session).doors.get(door).cloned()
+    }
+
+    /// All doors' states, as last heard.
+    #[must_use]
+    pub fn doors(&self) -> Vec<Value> {
+        lock(&self.shared.session).doors.values().cloned().collect()
     }
 
     /// Every `result` heard.
