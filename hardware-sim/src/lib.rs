@@ -2,7 +2,13 @@
 //!
 //! It shares no code with the daemon: its codecs are its own, so that a mistake made twice is seen.
 
+pub mod board;
 pub mod broker;
 pub mod central;
+pub mod orders;
+pub mod record;
 pub mod time;
+pub mod uid;
+pub mod until_told;
 pub mod wait;
+pub mod watched;

@@ -245,16 +245,17 @@ mod tests {
                                "booking": "b-5", "capacity": 6 });
         assert_eq!(booking.record(), expected);
         booking = Booking { kind: Kind::Standing, time: None, booking: None, capacity: None, ..booking };
-        let expected =
-            json!({ "type": "grant", "id": "g-1", "kind": "standing", "holder": "m-17", "zones": ["room-4"] });
+        let expected = json!({ "type": "grant", "id": "g-1", "kind": "standing", "holder": "m-17", "zones": ["room-4"] });
         assert_eq!(booking.record(), expected);
     }
 
     #[test]
     fn a_bookings_file_gives_a_card_and_a_grant_a_line() {
         let path = std::env::temp_dir().join(format!("latch-sim-bookings-{}.csv", std::process::id()));
-        let text = format!("{COLUMNS}\n# staff\nstanding,m-1,04A1B2C3,perimeter room-4,,,,\n\
-                            room,m-2,04A1B2C4,room-4,+10m,+70m,b-1,6\n");
+        let text = format!(
+            "{COLUMNS}\n# staff\nstanding,m-1,04A1B2C3,perimeter room-4,,,,\n\
+                            room,m-2,04A1B2C4,room-4,+10m,+70m,b-1,6\n"
+        );
         std::fs::write(&path, text).unwrap();
         let records = read_file(&path, now()).unwrap();
         std::fs::write(&path, format!("{COLUMNS}\nroom,m-2,04A1B2C4\n")).unwrap();

@@ -119,7 +119,9 @@ fn order(central: &Weak<Central>, numbers: &AtomicU64, line: &str) -> Result<Str
     let words: Vec<&str> = line.split_whitespace().collect();
     let next = || numbers.fetch_add(1, Ordering::SeqCst);
     match words.as_slice() {
-        ["card", holder, uid] => put(&central, bookings::credential(&format!("c-{uid}"), uid, holder, "active")),
+        ["card", holder, uid] => {
+            put(&central, bookings::credential(&format!("c-{uid}"), uid, holder, "active"))
+        }
         ["card", holder, uid, status] => {
             put(&central, bookings::credential(&format!("c-{uid}"), uid, holder, status))
         }
@@ -211,7 +213,9 @@ fn book(
     let grant = Booking {
         time: Some((start, end)),
         booking: Some(booking.clone()),
-        capacity: capacity.map(|count| count.parse().map_err(|_| format!("{count} is no capacity"))).transpose()?,
+        capacity: capacity
+            .map(|count| count.parse().map_err(|_| format!("{count} is no capacity")))
+            .transpose()?,
         ..grant_of(kind.parse().map_err(say)?, number, zones, holder)
     };
     put(central, grant.record()).map(|_| {
