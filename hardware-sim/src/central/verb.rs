@@ -201,11 +201,11 @@ fn book(
     booking: Option<&str>,
     rest: &[&str],
 ) -> Result<String, String> {
-    let ([zones, holder, start, length], capacity) = (match rest {
+    let ([zones, holder, start, length], capacity) = match rest {
         [zones, holder, start, length] => ([zones, holder, start, length], None),
         [zones, holder, start, length, capacity] => ([zones, holder, start, length], Some(capacity)),
         _ => return Err("expected ZONES HOLDER START LENGTH; see latch-sim central --help".into()),
-    });
+    };
     let say = |error: BookingError| error.to_string();
     let start = bookings::instant(start, crate::wait::wall_now()).map_err(say)?;
     let end = start + bookings::length(length).map_err(say)?;
