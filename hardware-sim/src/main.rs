@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hardware_sim::{board, orders};
+use hardware_sim::{board, card, orders, pn532};
 
 /// Stands in for everything a door controller is wired to
 #[derive(Debug, Parser)]
@@ -16,11 +16,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Board(board::verb::Args),
+    Reader(pn532::verb::Args),
+    Card(card::verb::Args),
 }
 
 fn main() -> ExitCode {
     let done: Result<(), Box<dyn std::error::Error>> = match Cli::parse().verb {
         Verb::Board(args) => args.run().map_err(Into::into),
+        Verb::Reader(args) => args.run().map_err(Into::into),
+        Verb::Card(args) => args.run().map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
