@@ -4,8 +4,12 @@
 
 pub mod board;
 pub mod broker;
+pub mod card;
 pub mod central;
+pub mod demo;
 pub mod orders;
+pub mod pcscd;
+pub mod pn532;
 pub mod record;
 pub mod time;
 pub mod uid;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Board, BoardConfig, BoardError, Cause, Happening, Opening, Walk};
 use crate::orders::{OrderSocket, OrdersError, chain};
 use crate::time;
-use crate::until_told::{say, told_to_stop};
+use crate::until_told::{length_of_time, say, told_to_stop};
 
 /// How long a person holds the button, and a door stays open, unless told otherwise.
 const REX_HOLD: Duration = Duration::from_millis(500);
@@ -19,11 +19,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 const ORDERS: &str = "\
 Orders, one a line, on the control socket and on standard input:
-  walk DOOR [SECONDS]    pull once; if the strike is released, go through and let it fall shut (2 s)
-  force DOOR [SECONDS]   break it open
+  walk DOOR [TIME]       pull once; if the strike is released, go through and let it fall shut (2s)
+  force DOOR [TIME]      break it open
   prop DOOR              go through and leave it open
   close DOOR
-  rex DOOR [SECONDS]     press the button (0.5 s)
+  rex DOOR [TIME]        press the button (0.5s)
   input INPUT on|off     drive an input: the fire alarm, a broken wire
   silent | lie | answer  take no frame; echo writes without doing them; both over
   drop | stop | restart  cut the clients; close the port; listen again
@@ -132,9 +132,18 @@ fn order(board: &Weak<Board>, line: &str) -> Result<String, String> {
         ["rex", door, rest @ ..] => board.press_rex(number(door)?, seconds(rest, REX_HOLD)?),
         ["input", input, "on"] => board.set_input(number(input)?, true),
         ["input", input, "off"] => board.set_input(number(input)?, false),
-        ["silent"] => Ok(board.go_silent()),
-        ["lie"] => Ok(board.lie_about_writes()),
-        ["answer"] => Ok(board.clear_faults()),
+        ["silent"] => {
+            board.go_silent();
+            Ok(())
+        }
+        ["lie"] => {
+            board.lie_about_writes();
+            Ok(())
+        }
+        ["answer"] => {
+            board.clear_faults();
+            Ok(())
+        }
         ["drop"] => board.drop_connections(),
         ["stop"] => board.stop(),
         ["restart"] => board.restart(),
@@ -166,10 +175,7 @@ fn number<T: FromStr>(word: &str) -> Result<T, String> {
 fn seconds(words: &[&str], otherwise: Duration) -> Result<Duration, String> {
     match words {
         [] => Ok(otherwise),
-        [word] => number::<f64>(word.trim_end_matches('s')).and_then(|seconds| {
-            Duration::try_from_secs_f64(seconds)
-                .map_err(|_| format!("{word} is not a length of time in seconds"))
-        }),
-        _ => Err("one length of time in seconds, no more".into()),
+        [word] => length_of_time(word),
+        _ => Err("one length of time, no more".into()),
     }
 }
