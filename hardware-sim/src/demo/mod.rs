@@ -51,6 +51,12 @@ pub enum DemoError {
         /// Of so many.
         checks: usize,
     },
+    /// The daemon does not do its part, so that the rest of the day would only repeat that.
+    #[error("latchd has nothing to say to {what}; the day ends here")]
+    Silent {
+        /// What it should have answered.
+        what: &'static str,
+    },
     /// Ctrl-C.
     #[error("interrupted; the site has been taken down")]
     Interrupted,
@@ -210,7 +216,7 @@ fn set_the_stage(play: &mut Play) -> Result<(), DemoError> {
     let id = site.daemon().map_or(0, |daemon| daemon.id());
     narrator.fact("latchd", &format!("up after {} ms, process {id}", started.elapsed().as_millis()));
     narrator.fact("config", &site.config_file().display().to_string());
-    Ok(())
+    play.check_connected()
 }
 
 fn show_log(play: &Play) {

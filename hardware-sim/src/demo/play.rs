@@ -5,7 +5,7 @@
 
 use super::DemoError;
 use super::cast::Person;
-use super::config::{Door, STRIKE_S};
+use super::config::{BOARD, DOORS, Door, STRIKE_S};
 use super::interrupt::Interrupt;
 use super::narrator::{Narrator, clock, holds};
 use super::site::Site;
@@ -105,6 +105,9 @@ impl Play {
             reason: expect.reason().to_owned(),
         });
         self.check_answer(who, expect, heard.as_ref());
+        if heard.is_none() {
+            return Err(DemoError::Silent { what: "a tap" });
+        }
         match expect {
             Expect::Granted { .. } => self.check_released(who, door, tapped, tapped_at, mark)?,
             Expect::Denied { .. } => {
@@ -197,6 +200,25 @@ impl Play {
         history.iter().filter(|change| change.coil == door.at && change.on && change.at >= since).count()
     }
 
+    /// The daemon has found what it is wired to, so that the first tap finds a reader that listens.
+    pub fn check_connected(&mut self) -> Result<(), DemoError> {
+        let wanted = DOORS.iter().map(|door| ("reader.connected", "reader", door.reader));
+        let wanted: Vec<_> = wanted.chain([("board.connected", "board", BOARD)]).collect();
+        let found = |(kind, field, id): &(&str, &str, &str)| {
+            let is_it = |event: &Value| text(event, "type") == *kind && text(event, field) == *id;
+            self.site.central.wait_for_event(is_it, SOON).is_some()
+        };
+        let missing: Vec<&str> = wanted.iter().filter(|one| !found(one)).map(|(_, _, id)| *id).collect();
+        let seen = holds(missing.is_empty(), || format!("not {}", missing.join(", ")));
+        let all_there = seen.is_ok();
+        self.narrator.check("central hears that latchd has found its board and its three readers", seen);
+        if all_there {
+            self.interrupt.check()
+        } else {
+            Err(DemoError::Silent { what: "what it is wired to" })
+        }
+    }
+
     /// Waits for an event: at central, or with the broker away in the journal, as `latchctl events` shows it.
     pub fn hear(&self, mark: usize, since: DateTime<Utc>, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
         if self.site.broker_runs() {
@@ -217,8 +239,7 @@ impl Play {
         self.interrupt.check()?;
         self.narrator.act("central", what);
         self.site.central.put_many(records)?;
-        self.check_synced();
-        Ok(())
+        self.check_synced()
     }
 
     /// Central deletes a grant, and the controller says that it no longer holds it.
@@ -226,12 +247,11 @@ impl Play {
         self.interrupt.check()?;
         self.narrator.act("central", what);
         self.site.central.delete("grant", grant);
-        self.check_synced();
-        Ok(())
+        self.check_synced()
     }
 
     /// The controller holds what central holds, by number and by digest.
-    pub fn check_synced(&mut self) {
+    pub fn check_synced(&mut self) -> Result<(), DemoError> {
         let started = crate::time::now();
         let synced = self.site.central.wait_synced(SOON);
         let took = started.elapsed().as_millis();
@@ -239,8 +259,14 @@ impl Play {
         let expected =
             format!("the controller holds the same records (change {}, same digest)", ours.applied);
         match synced {
-            Ok(_) => self.narrator.check(&format!("{expected}, said {took} ms later"), Ok(())),
-            Err(error) => self.narrator.check(&expected, Err(error.to_string())),
+            Ok(_) => {
+                self.narrator.check(&format!("{expected}, said {took} ms later"), Ok(()));
+                Ok(())
+            }
+            Err(error) => {
+                self.narrator.check(&expected, Err(error.to_string()));
+                Err(DemoError::Silent { what: "a change of the feed" })
+            }
         }
     }
 
