@@ -4,6 +4,7 @@ use super::bookings::{self, Booking, BookingError, Kind};
 use super::{Central, CentralError, FeedError};
 use crate::orders::{Handler, OrdersError};
 use crate::until_told::{say, told_to_stop};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,7 +69,7 @@ impl Args {
     /// A wrong URL or bookings file.
     pub fn run(self) -> Result<(), VerbError> {
         let records = match &self.bookings {
-            Some(path) => bookings::read_file(path, crate::wait::wall_now())?,
+            Some(path) => bookings::read_file(path, this_second())?,
             None => Vec::new(),
         };
         let central = Arc::new(Central::start(&self.broker, &self.controller)?);
@@ -222,7 +223,7 @@ fn book(
         _ => return Err("expected ZONES HOLDER START LENGTH; see latch-sim central --help".into()),
     };
     let say = |error: BookingError| error.to_string();
-    let start = bookings::instant(start, crate::wait::wall_now()).map_err(say)?;
+    let start = bookings::instant(start, this_second()).map_err(say)?;
     let end = start + bookings::length(length).map_err(say)?;
     let booking = booking.map_or_else(|| format!("b-hand-{number}"), str::to_owned);
     let grant = Booking {
@@ -237,6 +238,11 @@ fn book(
         let (from, to) = (bookings::instant_text(start), bookings::instant_text(end));
         format!("grant {} of booking {booking}, from {from} to {to} before margins", grant.id)
     })
+}
+
+/// Bookings are made to the second.
+fn this_second() -> DateTime<Utc> {
+    crate::wait::wall_now().trunc_subsecs(0)
 }
 
 fn put(central: &Central, record: Value) -> Result<String, String> {
