@@ -62,7 +62,7 @@ pub struct PrivatePcscd {
     running: Option<Running>,
 }
 
-/// The process, and a shell that ends it when our end of a pipe closes, however we end.
+/// The process, and a shell that ends it and clears up when our end of a pipe closes, however we end.
 #[derive(Debug)]
 struct Running {
     pcscd: Child,
@@ -177,7 +177,8 @@ impl PrivatePcscd {
             .stderr(also_log)
             .spawn()
             .map_err(prepare("its process"))?;
-        self.running = Some(Running::guarded(pcscd).map_err(prepare("the guard of its process"))?);
+        self.running =
+            Some(Running::guarded(pcscd, self.folder.path()).map_err(prepare("the guard of its process"))?);
         let wanted: Vec<String> = (0..self.readers).map(name).collect();
         probe::wait_for_readers(&socket, &wanted, START_LIMIT).map_err(|source| {
             self.end();
@@ -193,11 +194,12 @@ impl Drop for PrivatePcscd {
 }
 
 impl Running {
-    fn guarded(mut pcscd: Child) -> io::Result<Self> {
+    fn guarded(mut pcscd: Child, folder: &Path) -> io::Result<Self> {
         let guard = Command::new("sh")
             .arg("-c")
-            .arg("read -r _; kill -CONT \"$0\"; kill -TERM \"$0\"")
+            .arg("read -r _; kill -CONT \"$0\"; kill -TERM \"$0\"; rm -rf -- \"$1\"")
             .arg(pcscd.id().to_string())
+            .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -170,7 +170,8 @@ impl Chip {
         if self.card_leaves.is_some_and(|leaves| leaves <= now) {
             self.remove(now);
         }
-        if !self.listing.as_ref().is_some_and(|listing| listing.until.is_some_and(|until| until <= now)) {
+        let until = self.listing.as_ref().and_then(|listing| listing.until);
+        if until.is_none_or(|until| until > now) {
             return Vec::new();
         }
         self.listing = None;
