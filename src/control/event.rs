@@ -16,8 +16,14 @@ use crate::{
 /// Something happened. Sent by the drivers over one bounded queue.
 #[derive(Debug)]
 pub enum Event {
-    Reader { reader: ReaderId, what: ReaderEvent },
-    Board { board: BoardId, what: BoardEvent },
+    Reader {
+        reader: ReaderId,
+        what: ReaderEvent,
+    },
+    Board {
+        board: BoardId,
+        what: BoardEvent,
+    },
     Journal(JournalEvent),
     Cache(CacheEvent),
     Uplink(UplinkEvent),
@@ -131,16 +137,24 @@ pub enum JournalEvent {
 pub enum JournalCommand {
     Append(Entry),
     /// The door of this entry was released before the entry was on disk.
-    MarkLate { seq: u64 },
+    MarkLate {
+        seq: u64,
+    },
     /// Central has stored everything up to here.
-    Acknowledged { through: u64 },
+    Acknowledged {
+        through: u64,
+    },
 }
 
 /// What the cache is asked to keep.
 #[derive(Debug)]
 pub enum CacheCommand {
     /// The changes of one message, up to the number `applied`, with how many of its records were refused.
-    Apply { applied: u64, rejected: u64, items: Vec<Sealed> },
+    Apply {
+        applied: u64,
+        rejected: u64,
+        items: Vec<Sealed>,
+    },
     Stage(Part),
     Note(Note),
 }
@@ -163,9 +177,18 @@ pub struct Part {
 pub enum Note {
     Heard(Heard),
     /// All notes for journal entries up to here have been made.
-    Checkpoint { seq: u64 },
-    LetIn { booking: BookingId, holder: HolderId, at: At, seq: u64 },
-    Forget { booking: BookingId },
+    Checkpoint {
+        seq: u64,
+    },
+    LetIn {
+        booking: BookingId,
+        holder: HolderId,
+        at: At,
+        seq: u64,
+    },
+    Forget {
+        booking: BookingId,
+    },
 }
 
 /// What the cache says.
@@ -174,7 +197,9 @@ pub enum CacheEvent {
     /// On disk, behind a barrier.
     Applied(Applied),
     Staged(Staged),
-    Failed { detail: String },
+    Failed {
+        detail: String,
+    },
 }
 
 /// What one message did to the records. Only a cache makes one, after the barrier: it is what the index may follow,
@@ -198,38 +223,65 @@ pub struct Replaced {
 /// How far a snapshot has come.
 #[derive(Debug)]
 pub enum Staged {
-    Part { id: String, part: u32, conflicts: Vec<String> },
+    Part {
+        id: String,
+        part: u32,
+        conflicts: Vec<String>,
+    },
     /// This part does not follow what is staged.
-    OutOfOrder { id: String },
+    OutOfOrder {
+        id: String,
+    },
     /// The last part was in: on disk, and in place of what was.
-    InForce { id: String, position: Position, index: Box<Index>, conflicts: Vec<String> },
+    InForce {
+        id: String,
+        position: Position,
+        index: Box<Index>,
+        conflicts: Vec<String>,
+    },
 }
 
 /// What the link to central says.
 #[derive(Debug)]
 pub enum UplinkEvent {
-    Connected { detail: String },
+    Connected {
+        detail: String,
+    },
     /// Said once for each loss; the driver goes on trying for ever.
-    Disconnected { detail: String },
+    Disconnected {
+        detail: String,
+    },
     /// A message on `feed`. The next one comes when this one is `Done`, or after a new connection.
-    Feed { token: u64, message: Result<Feed, MessageError> },
-    Ack { message: Result<Ack, MessageError> },
+    Feed {
+        token: u64,
+        message: Result<Feed, MessageError>,
+    },
+    Ack {
+        message: Result<Ack, MessageError>,
+    },
     /// Events from the journal were handed to the broker, through this one.
-    Sent { through: u64 },
+    Sent {
+        through: u64,
+    },
 }
 
 /// What the link to central is asked to do. All of it is dropped while there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UplinkCommand {
     /// What the message on `feed` changed is on disk (or it changed nothing): acknowledge it to the broker.
-    Done { token: u64 },
+    Done {
+        token: u64,
+    },
     /// It could not be put on disk: drop the connection, so that the broker delivers it again.
     Undone,
     Sync(Sync),
     Status(Status),
     Door(DoorState),
     /// One message with events of the journal, from this one on, none after `through`.
-    SendEvents { from: u64, through: u64 },
+    SendEvents {
+        from: u64,
+        through: u64,
+    },
 }
 
 /// What a technician asks for that changes something.
@@ -245,7 +297,10 @@ pub struct OperatorEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorRequest {
     /// Open once, as a tap would.
-    Access { door: DoorId, reason: Option<String> },
+    Access {
+        door: DoorId,
+        reason: Option<String>,
+    },
     Resync,
 }
 

@@ -16,7 +16,7 @@ pub mod sync;
 
 pub use controller::Controller;
 pub use event::{
-    Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Feedback, Inputs, JournalCommand,
-    JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent, Recorded, Replaced, Staged,
-    UplinkCommand, UplinkEvent, Warrant,
+    Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Feedback, Inputs,
+    JournalCommand, JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent,
+    Recorded, Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
 };

@@ -19,8 +19,8 @@ use tokio::sync::{
 use super::wiring::{Boards, Readers};
 use crate::{
     control::{
-        Action, CacheCommand, Controller, Event, JournalCommand, OperatorAnswer, OperatorEvent, OperatorRequest,
-        UplinkCommand, clock::Reading,
+        Action, CacheCommand, Controller, Event, JournalCommand, OperatorAnswer, OperatorEvent,
+        OperatorRequest, UplinkCommand, clock::Reading,
     },
     drivers::{
         clock, kernel_clock,
@@ -166,9 +166,14 @@ impl Site {
 
 impl Core {
     fn carry_out(&mut self, actions: Vec<Action>) {
-        for action in actions {
+        let mut actions = VecDeque::from(actions);
+        while let Some(action) = actions.pop_front() {
             match action {
-                Action::Board { board, command } => self.boards.send(&board, command),
+                Action::Board { board, command } => {
+                    if let Some(refused) = self.boards.send(&board, command) {
+                        actions.extend(self.controller.handle(reading(), refused));
+                    }
+                }
                 Action::Feedback { reader, feedback } => self.readers.feedback(&reader, feedback),
                 Action::Journal(command) => self.keep_entry(command),
                 Action::Cache(command) => self.changes.push_back(command),

@@ -17,7 +17,9 @@ use crate::control::settings::Settings;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    #[error("can't make the control socket {path}: {error}; is its directory there, and writable for this user?")]
+    #[error(
+        "can't make the control socket {path}: {error}; is its directory there, and writable for this user?"
+    )]
     Bind { path: PathBuf, error: io::Error },
 }
 
@@ -46,7 +48,9 @@ pub async fn serve(listener: UnixListener, site: Site, settings: Rc<Settings>) {
             sessions.join_next().await;
         }
         match listener.accept().await {
-            Ok((stream, _)) => _ = sessions.spawn_local(session::serve(stream, site.clone(), settings.clone())),
+            Ok((stream, _)) => {
+                _ = sessions.spawn_local(session::serve(stream, site.clone(), settings.clone()))
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection to the control socket failed");
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;

@@ -141,7 +141,11 @@ fn open_journal(config: &Config) -> Result<Opened, StartError> {
 }
 
 /// What the stores hold, and what the journal tells beyond it.
-fn restore(config: &Config, settings: &Settings, opened: &Opened) -> Result<(Database, Restored), StartError> {
+fn restore(
+    config: &Config,
+    settings: &Settings,
+    opened: &Opened,
+) -> Result<(Database, Restored), StartError> {
     let (database, loaded) = Database::open(cache::Config {
         state_dir: config.state_dir.clone(),
         controller: config.controller.clone(),
@@ -180,7 +184,8 @@ fn replay_guests(reader: &mut Reader, after: u64, through: u64, let_in: &mut cra
         for line in lines.iter().filter(|l| l.text.contains("\"guest.arrived\"")) {
             let Some(event) = line.value() else { continue };
             let text = |field: &str| event.get(field).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-            let ids = (BookingId::new(&text("booking")), HolderId::new(&text("holder")), At::parse(&text("at")));
+            let ids =
+                (BookingId::new(&text("booking")), HolderId::new(&text("holder")), At::parse(&text("at")));
             if let (Ok(booking), Ok(holder), Ok(at)) = ids {
                 let_in.add(booking, holder, at);
             }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 use super::config::{self, Config, ReaderDriver};
 use crate::{
     control::{
-        BoardCommand, Event, Feedback,
+        BoardCommand, BoardEvent, Event, Feedback,
         clock::ClockSettings,
         settings::{BoardSettings, DoorSettings, InputSettings, ReaderSettings, RexSettings, Settings},
     },
@@ -16,7 +16,7 @@ use crate::{
         door::modbus,
         reader::{
             UidOrder,
-            pcsc::{self, claims::Claims},
+            pcsc::{self, Claims},
             pn532,
         },
     },
@@ -43,11 +43,15 @@ enum Reader {
 }
 
 impl Boards {
-    pub fn send(&self, board: &BoardId, command: BoardCommand) {
-        match self.0.get(board) {
-            Some(handle) => handle.send(command),
-            None => tracing::error!(%board, "a command for a board that is not configured"),
-        }
+    /// Hands a command over without waiting. One that is not taken comes back as the event that says so.
+    pub fn send(&self, board: &BoardId, command: BoardCommand) -> Option<Event> {
+        let BoardCommand::Pulse { ticket, .. } = command;
+        let refused = match self.0.get(board) {
+            Some(handle) => handle.command(command).err()?.to_string(),
+            None => format!("board {board} is not configured"),
+        };
+        let what = BoardEvent::Failed { ticket, detail: refused };
+        Some(Event::Board { board: board.clone(), what })
     }
 
     pub fn stop(&mut self) {
@@ -126,8 +130,11 @@ pub fn boards(config: &Config, events: &Sender<Event>) -> Boards {
     let start = |b: &config::Board| {
         let own = modbus::Config {
             board: b.id.value.clone(),
-            host: b.host.clone(),
-            port: b.port,
+            address: if b.host.contains(':') {
+                format!("[{}]:{}", b.host, b.port)
+            } else {
+                format!("{}:{}", b.host, b.port)
+            },
             unit: b.unit,
             flash_base: b.flash_base,
             timeout: b.timeout,
@@ -170,11 +177,13 @@ pub fn readers(config: &Config, events: &Sender<Event>) -> Result<Readers, Wirin
             }
             ReaderDriver::Pn532 { port, baud } => {
                 let port = port.value.display().to_string();
-                Reader::Pn532(pn532::spawn(pn532::Config { reader, port, baud: *baud, uid_order }, events.clone()))
+                Reader::Pn532(pn532::spawn(
+                    pn532::Config { reader, port, baud: *baud, uid_order },
+                    events.clone(),
+                ))
             }
         };
         readers.insert(r.id.value.clone(), handle);
     }
     Ok(Readers(readers))
 }
-

@@ -5,7 +5,10 @@
 /// The kernel's own word: neither `TIME_ERROR` nor `STA_UNSYNC`. An answer it refuses to give counts as no.
 pub fn synchronised() -> bool {
     // All zeros asks for nothing to be changed (`modes` = 0).
-    #[expect(unsafe_code, reason = "adjtimex has no safe wrapper; zeroed is a valid timex, and it outlives the call")]
+    #[expect(
+        unsafe_code,
+        reason = "adjtimex has no safe wrapper; zeroed is a valid timex, and it outlives the call"
+    )]
     let (state, timex) = unsafe {
         let mut timex: libc::timex = std::mem::zeroed();
         (libc::adjtimex(&mut timex), timex)

@@ -47,6 +47,12 @@ impl Controller {
     }
 }
 
-fn command(by: String, action: &str, outcome: &str, door: Option<DoorId>, reason: Option<String>) -> EntryKind {
+fn command(
+    by: String,
+    action: &str,
+    outcome: &str,
+    door: Option<DoorId>,
+    reason: Option<String>,
+) -> EntryKind {
     EntryKind::OperatorCommand { by, action: action.into(), outcome: outcome.into(), door, reason }
 }

@@ -79,7 +79,11 @@ impl Controller {
             door.ended(ticket);
         }
         if !by_board {
-            self.lock_fault(now, pulse.door, "the board did not end the pulse by itself; it was switched off");
+            self.lock_fault(
+                now,
+                pulse.door,
+                "the board did not end the pulse by itself; it was switched off",
+            );
         }
     }
 
@@ -115,7 +119,10 @@ impl Controller {
         }
     }
 
-    fn each_door(&mut self, mut each: impl FnMut(&crate::control::settings::DoorSettings, &mut crate::control::door::Door)) {
+    fn each_door(
+        &mut self,
+        mut each: impl FnMut(&crate::control::settings::DoorSettings, &mut crate::control::door::Door),
+    ) {
         for (settings, door) in self.settings.doors.iter().zip(&mut self.doors) {
             each(settings, door);
         }
@@ -166,7 +173,9 @@ impl Controller {
             return;
         }
         let mut changed = Vec::new();
-        for ((settings, door), published) in self.settings.doors.iter().zip(&self.doors).zip(&mut self.published) {
+        for ((settings, door), published) in
+            self.settings.doors.iter().zip(&self.doors).zip(&mut self.published)
+        {
             let state = DoorState {
                 controller: self.settings.controller.clone(),
                 door: settings.id.clone(),

@@ -16,7 +16,8 @@ use super::{
     clock::{ClockWatch, Reading},
     door::Door,
     event::{
-        Action, CacheCommand, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded, UplinkCommand, Warrant,
+        Action, CacheCommand, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded, UplinkCommand,
+        Warrant,
     },
     index::{DoorNo, Index},
     let_in::LetIn,
@@ -136,7 +137,12 @@ const CHECKPOINT_EVERY: u64 = 1000;
 
 impl Controller {
     /// A controller at its start. The actions are the first entries of this run.
-    pub fn new(settings: Settings, hasher: UidHasher, restored: Restored, reading: Reading) -> (Self, Vec<Action>) {
+    pub fn new(
+        settings: Settings,
+        hasher: UidHasher,
+        restored: Restored,
+        reading: Reading,
+    ) -> (Self, Vec<Action>) {
         let mut clock = ClockWatch::new(settings.clock, restored.journal.at);
         let (now, why) = clock.judge(reading);
         let mut controller = Controller {
@@ -325,8 +331,7 @@ impl Controller {
     fn stopping(&mut self, now: Now) {
         self.note(Note::Heard(self.heard));
         let version = self.settings.version.into();
-        let seq =
-            self.record(now, EntryKind::ControllerStopped { version, detail: "told to stop".into() });
+        let seq = self.record(now, EntryKind::ControllerStopped { version, detail: "told to stop".into() });
         self.note(Note::Checkpoint { seq });
     }
 

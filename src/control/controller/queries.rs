@@ -217,9 +217,10 @@ impl Controller {
         let (policy, zone) = (self.index.policy(), self.settings.zone);
         match terms.schedule {
             None => bounds,
-            Some(_) => {
-                terms.coming(policy, zone, at).and_then(|next| terms.open(policy, zone, next)).unwrap_or(bounds)
-            }
+            Some(_) => terms
+                .coming(policy, zone, at)
+                .and_then(|next| terms.open(policy, zone, next))
+                .unwrap_or(bounds),
         }
     }
 

@@ -70,8 +70,7 @@ impl Controller {
             state.last = Some(Passed { at: now.wall, holder: holder.clone(), credential });
         }
         let deadline = now.mono.plus(self.settings.release_wait);
-        self.waiting
-            .insert(seq, Waiting { door, hold, reader: Some(reader.clone()), token: None, deadline });
+        self.waiting.insert(seq, Waiting { door, hold, reader: Some(reader.clone()), token: None, deadline });
         if let (Some(holder), Some(grant)) = (holder, grant) {
             self.note_guest(now, door, &holder, &grant);
         }
@@ -116,7 +115,8 @@ impl Controller {
             return;
         }
         let Some(door) = self.door_id(door) else { return };
-        let arrived = EntryKind::GuestArrived { door, holder: holder.clone(), booking: booking.clone(), host };
+        let arrived =
+            EntryKind::GuestArrived { door, holder: holder.clone(), booking: booking.clone(), host };
         let seq = self.record(now, arrived);
         self.let_guest_in(now.wall, seq, booking, holder.clone());
     }

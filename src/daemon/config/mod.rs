@@ -59,9 +59,15 @@ pub struct Problem {
 /// Why there is no configuration.
 #[derive(Debug)]
 pub enum ConfigError {
-    Unreadable { path: PathBuf, error: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        error: std::io::Error,
+    },
     /// In the order of the file.
-    Problems { path: PathBuf, problems: Vec<Problem> },
+    Problems {
+        path: PathBuf,
+        problems: Vec<Problem>,
+    },
 }
 
 impl fmt::Display for ConfigError {

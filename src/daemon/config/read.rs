@@ -34,7 +34,8 @@ pub fn config(text: &str) -> Result<Config, Vec<Problem>> {
 fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
     let controller = root.needed_table("controller", "a table [controller] with id and time_zone");
     let id = controller.parsed("id", "1 to 64 characters a-z 0-9 -", ControllerId::new);
-    let zone = controller.parsed("time_zone", "an IANA time zone such as \"Europe/Oslo\"", str::parse::<Zone>);
+    let zone =
+        controller.parsed("time_zone", "an IANA time zone such as \"Europe/Oslo\"", str::parse::<Zone>);
     let state_dir = controller.path("state_dir", "/var/lib/latchd");
     let socket = controller.path("socket", "/run/latchd/latchd.sock");
     controller.end();
@@ -88,7 +89,8 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     if password_file.is_some() && username.is_none() {
         table.problem("password_file", table.span(), "needs a username beside it");
     }
-    let session_expiry_s = table.number_or("session_expiry_s", (0, 0xFFFF_FFFE), "a number of seconds", 604_800);
+    let session_expiry_s =
+        table.number_or("session_expiry_s", (0, 0xFFFF_FFFE), "a number of seconds", 604_800);
     if table.exists() && !table.flag("allow_unsigned", false) {
         table.problem(
             "allow_unsigned",
@@ -106,7 +108,8 @@ fn cross_check(config: &Config, problems: &Problems<'_>) {
     unique(problems, "board", config.boards.iter().map(|b| named(&b.id)));
     unique(problems, "door", config.doors.iter().map(|d| named(&d.id)));
     unique(problems, "reader", config.readers.iter().map(|r| named(&r.id)));
-    let coil = |d: &Door| named_as(&d.lock.coil, format!("{} coil {}", d.lock.board.value, d.lock.coil.value));
+    let coil =
+        |d: &Door| named_as(&d.lock.coil, format!("{} coil {}", d.lock.board.value, d.lock.coil.value));
     unique(problems, "strike on board", config.doors.iter().map(coil));
     let input = |i: &Input| named_as(&i.input, format!("{} input {}", i.board.value, i.input.value));
     let buttons = |d: &Door| d.rex.clone().map(|r| r.input);
@@ -159,7 +162,9 @@ fn unique(problems: &Problems<'_>, what: &str, things: impl Iterator<Item = Name
     let mut first: BTreeMap<String, String> = BTreeMap::new();
     for (name, span, key) in things {
         match first.get(&name) {
-            Some(before) => problems.add(&span, key, format!("a second {what} {name}; the first is {before}")),
+            Some(before) => {
+                problems.add(&span, key, format!("a second {what} {name}; the first is {before}"))
+            }
             None => _ = first.insert(name, key),
         }
     }

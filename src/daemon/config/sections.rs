@@ -82,7 +82,8 @@ impl Board {
         });
         let unit = table.number_or("unit", (0, 255), "a Modbus unit", 1) as u8;
         // The board times the pulse, so that it ends whatever becomes of us.
-        let timed_by_board = |text: &str| if text == "flash" { Ok(()) } else { Err(format!("{text:?} is not known")) };
+        let timed_by_board =
+            |text: &str| if text == "flash" { Ok(()) } else { Err(format!("{text:?} is not known")) };
         if table.has("pulse") {
             table.parsed("pulse", "\"flash\" (the board times the pulse)", timed_by_board);
         }
@@ -115,7 +116,8 @@ impl Door {
                 Err(error) => table.problem("zones", &zone.span, format!("{error}; expected {AN_ID}")),
             }
         }
-        let lock = Lock::read(table.needed_table("lock", "a table such as { board = \"board-1\", coil = 0 }"));
+        let lock =
+            Lock::read(table.needed_table("lock", "a table such as { board = \"board-1\", coil = 0 }"));
         let contact = table.has("contact").then(|| Input::read(table.table("contact"), false)).flatten();
         let rex = table.has("rex").then(|| Input::read(table.table("rex"), true)).flatten();
         let building_hours_only = table.flag("building_hours_only", false);
@@ -147,7 +149,12 @@ impl Lock {
         table.end();
         // Unless it is said, holders who need it get three times as long, as is usual.
         let extended = extended.map_or(strike * 3, |f| Duration::from_secs(f.value));
-        Some(Lock { board: board?, coil: coil?, strike, extended: extended.min(Duration::from_secs(LONGEST_STRIKE_S)) })
+        Some(Lock {
+            board: board?,
+            coil: coil?,
+            strike,
+            extended: extended.min(Duration::from_secs(LONGEST_STRIKE_S)),
+        })
     }
 }
 
@@ -184,10 +191,17 @@ impl Reader {
         let id = table.parsed("id", AN_ID, ReaderId::new);
         let door = table.parsed("door", "the id of a door", DoorId::new);
         let direction = choice(&table, "direction", &[("in", Direction::In), ("out", Direction::Out)]);
-        let reversed = choice(&table, "uid_order", &[("as_read", false), ("reversed", true)]).unwrap_or(false);
+        let reversed =
+            choice(&table, "uid_order", &[("as_read", false), ("reversed", true)]).unwrap_or(false);
         let driver = Reader::driver(&table);
         table.end();
-        Some(Reader { id: id?, door: door?, direction: direction.unwrap_or_default(), reversed, driver: driver? })
+        Some(Reader {
+            id: id?,
+            door: door?,
+            direction: direction.unwrap_or_default(),
+            reversed,
+            driver: driver?,
+        })
     }
 
     fn driver(table: &Table<'_>) -> Option<ReaderDriver> {

@@ -204,7 +204,11 @@ impl<'a> Table<'a> {
     pub fn tables(&self, key: &'static str) -> Vec<Table<'a>> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(list) = value.get_ref().as_array() else {
-            self.problem(key, &value.span(), format!("{} is not a list of tables; write [[{key}]]", shown(value.get_ref())));
+            self.problem(
+                key,
+                &value.span(),
+                format!("{} is not a list of tables; write [[{key}]]", shown(value.get_ref())),
+            );
             return Vec::new();
         };
         let table = |(n, item): (usize, &'a Spanned<DeValue<'a>>)| {

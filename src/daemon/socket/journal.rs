@@ -60,10 +60,10 @@ pub async fn events(lines: &mut Lines, site: &Site, query: EventQuery) -> Result
         }
         None => (reader, next) = send(lines, reader, &query, next, through).await?,
     }
-    while query.follow {
-        if recorded.changed().await.is_err() {
-            break;
-        }
+    if !query.follow {
+        return Ok(Ok(Value::Object(serde_json::Map::new())));
+    }
+    while recorded.changed().await.is_ok() {
         through = *recorded.borrow_and_update();
         (reader, next) = send(lines, reader, &query, next, through).await?;
     }

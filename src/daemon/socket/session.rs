@@ -83,7 +83,13 @@ fn caller(stream: &UnixStream) -> String {
     name.map_or_else(|| format!("uid {uid}"), |name| format!("{name} ({uid})"))
 }
 
-async fn answer(lines: &mut Lines, site: &Site, settings: &Settings, by: &str, line: &str) -> Result<Done, Gone> {
+async fn answer(
+    lines: &mut Lines,
+    site: &Site,
+    settings: &Settings,
+    by: &str,
+    line: &str,
+) -> Result<Done, Gone> {
     let request = match read(line) {
         Ok(request) => request,
         Err(refusal) => return Ok(Err(refusal)),
@@ -127,9 +133,12 @@ fn read(line: &str) -> Result<Request, Refusal> {
             return Err(Refusal::new(Code::Usage, said));
         }
     }
-    serde_json::from_value::<Envelope>(value)
-        .map(|envelope| envelope.request)
-        .map_err(|e| Refusal::new(Code::Usage, format!("latchd {} does not know this request: {e}", env!("CARGO_PKG_VERSION"))))
+    serde_json::from_value::<Envelope>(value).map(|envelope| envelope.request).map_err(|e| {
+        Refusal::new(
+            Code::Usage,
+            format!("latchd {} does not know this request: {e}", env!("CARGO_PKG_VERSION")),
+        )
+    })
 }
 
 async fn rows<T: Serialize>(lines: &mut Lines, rows: Vec<T>) -> Result<Done, Gone> {

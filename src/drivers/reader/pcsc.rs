@@ -357,7 +357,11 @@ impl Worker {
         }
     }
 
-    fn call<T>(&self, doing: &'static str, call: impl FnOnce() -> Result<T, pcsc::Error>) -> Result<T, Error> {
+    fn call<T>(
+        &self,
+        doing: &'static str,
+        call: impl FnOnce() -> Result<T, pcsc::Error>,
+    ) -> Result<T, Error> {
         if self.shared.is_stopping() {
             return Err(Error::Stopping);
         }

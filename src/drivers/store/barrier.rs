@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 /// The flush could not be made a barrier.
 #[derive(Debug, thiserror::Error)]
 pub enum BarrierError {
-    #[error("seccomp has no name for this processor ({0}); the unit's SystemCallFilter must refuse sync_file_range")]
+    #[error(
+        "seccomp has no name for this processor ({0}); the unit's SystemCallFilter must refuse sync_file_range"
+    )]
     Processor(&'static str),
     #[error("can't refuse sync_file_range, without which the cache would not survive a power cut: {0}")]
     Filter(String),

@@ -13,7 +13,9 @@ use crate::wire::uid_hash::KEY_LEN;
 pub enum KeyError {
     #[error("can't {what} the UID key {path}: {error}")]
     File { what: &'static str, path: PathBuf, error: std::io::Error },
-    #[error("the UID key {path} has {len} bytes, not 32; restore it from a backup, or remove it together with the cache")]
+    #[error(
+        "the UID key {path} has {len} bytes, not 32; restore it from a backup, or remove it together with the cache"
+    )]
     Length { path: PathBuf, len: usize },
     #[error("the machine gives no random bytes: {0}")]
     Random(getrandom::Error),
@@ -54,8 +56,7 @@ pub fn load(state_dir: &Path) -> Result<UidKey, KeyError> {
 /// Writes a small file so that after a crash it is there whole or not at all.
 pub fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     let temporary = dir.join(format!(".{name}.new"));
-    let mut file =
-        OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, dir.join(name))?;

@@ -75,7 +75,8 @@ impl Database {
             Err(error @ (CacheError::OtherController { .. } | CacheError::Schema { .. })) => Err(error),
             Err(error) => {
                 let aside = set_aside(&path)?;
-                let said = format!("{error}; set aside as {}, asking central for a snapshot", aside.display());
+                let said =
+                    format!("{error}; set aside as {}, asking central for a snapshot", aside.display());
                 tracing::error!(%error, aside = %aside.display(), "the cache can't be read");
                 let (database, mut loaded) = guarded(&config, &path)?;
                 loaded.recovered = Some(said);
@@ -127,7 +128,8 @@ impl Database {
         if part.part == 1 {
             self.begin_staging(&part)?;
         }
-        let Some(staging) = self.staging.as_mut().filter(|s| s.id == part.id && s.next_part == part.part) else {
+        let Some(staging) = self.staging.as_mut().filter(|s| s.id == part.id && s.next_part == part.part)
+        else {
             return Ok(Staged::OutOfOrder { id: part.id });
         };
         staging.position.rejected += part.rejected;

@@ -37,9 +37,13 @@ pub enum CacheError {
     Barrier(std::io::Error),
     #[error("the cache can't be set aside as {path}: {error}")]
     SetAside { path: PathBuf, error: std::io::Error },
-    #[error("the cache is controller {found}'s, this is {own}; point state_dir somewhere else, or remove the cache folder")]
+    #[error(
+        "the cache is controller {found}'s, this is {own}; point state_dir somewhere else, or remove the cache folder"
+    )]
     OtherController { found: String, own: ControllerId },
-    #[error("the cache has layout {found}, this latchd reads {known}; use a newer latchd, or remove the cache folder")]
+    #[error(
+        "the cache has layout {found}, this latchd reads {known}; use a newer latchd, or remove the cache folder"
+    )]
     Schema { found: u32, known: u32 },
     #[error(transparent)]
     Stored(#[from] crate::wire::stored::StoredError),
@@ -79,7 +83,8 @@ impl Cache {
     pub fn send(&self, waiting: &mut VecDeque<CacheCommand>) {
         let Some(commands) = &self.commands else { return };
         while let Some(command) = waiting.pop_front() {
-            if let Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) = commands.try_send(command)
+            if let Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) =
+                commands.try_send(command)
             {
                 waiting.push_front(command);
                 return;
@@ -107,10 +112,12 @@ impl Drop for Cache {
 fn run(mut database: Database, commands: &Receiver<CacheCommand>, events: &Sender<Event>) {
     for command in commands {
         let answer = match command {
-            CacheCommand::Apply { applied, rejected, items } => match database.apply(applied, rejected, &items) {
-                Ok(applied) => Some(CacheEvent::Applied(applied)),
-                Err(error) => Some(CacheEvent::Failed { detail: error.to_string() }),
-            },
+            CacheCommand::Apply { applied, rejected, items } => {
+                match database.apply(applied, rejected, &items) {
+                    Ok(applied) => Some(CacheEvent::Applied(applied)),
+                    Err(error) => Some(CacheEvent::Failed { detail: error.to_string() }),
+                }
+            }
             CacheCommand::Stage(part) => match database.stage(part) {
                 Ok(staged) => Some(CacheEvent::Staged(staged)),
                 Err(error) => Some(CacheEvent::Failed { detail: error.to_string() }),

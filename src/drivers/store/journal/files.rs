@@ -72,8 +72,17 @@ impl Opened {
         let id = load_id(&dir)?;
         let segments = segments(&dir).map_err(JournalError::file("list", &dir))?;
         let acknowledged = load_acknowledged(&dir);
-        let mut opened =
-            Opened { dir, config, file: None, len: 0, segments, id, end: End::default(), acknowledged, torn: None };
+        let mut opened = Opened {
+            dir,
+            config,
+            file: None,
+            len: 0,
+            segments,
+            id,
+            end: End::default(),
+            acknowledged,
+            torn: None,
+        };
         if let Some(&last) = opened.segments.last() {
             opened.open_last(last)?;
         }
@@ -123,8 +132,7 @@ impl Opened {
     /// Begins the segment that starts with `seq`. Its name is on disk when this returns.
     pub(super) fn begin_segment(&mut self, seq: u64) -> std::io::Result<()> {
         let path = segment_path(&self.dir, seq);
-        let file =
-            OpenOptions::new().create_new(true).read(true).write(true).mode(0o640).open(path)?;
+        let file = OpenOptions::new().create_new(true).read(true).write(true).mode(0o640).open(path)?;
         File::open(&self.dir)?.sync_all()?;
         self.file = Some(file);
         self.segments.push(seq);
@@ -200,7 +208,8 @@ fn load_id(dir: &Path) -> Result<String, JournalError> {
             let mut random = [0; 16];
             getrandom::fill(&mut random).map_err(JournalError::Random)?;
             let id = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
-            write_whole(dir, "id", format!("{id}\n").as_bytes()).map_err(JournalError::file("write", &path))?;
+            write_whole(dir, "id", format!("{id}\n").as_bytes())
+                .map_err(JournalError::file("write", &path))?;
             Ok(id)
         }
         Err(e) => Err(JournalError::file("read", &path)(e)),

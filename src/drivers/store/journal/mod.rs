@@ -84,7 +84,8 @@ impl Journal {
     pub fn send(&self, waiting: &mut VecDeque<JournalCommand>) {
         let Some(commands) = &self.commands else { return };
         while let Some(command) = waiting.pop_front() {
-            if let Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) = commands.try_send(command)
+            if let Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) =
+                commands.try_send(command)
             {
                 waiting.push_front(command);
                 return;

@@ -145,7 +145,8 @@ impl Reader {
 
     /// Checks the chain from the first event kept to `through`, which had been recorded.
     pub fn verify(&self, through: u64) -> Result<Verified, VerifyError> {
-        let list = segments(&self.dir).map_err(|error| VerifyError::Read { path: self.dir.clone(), error })?;
+        let list =
+            segments(&self.dir).map_err(|error| VerifyError::Read { path: self.dir.clone(), error })?;
         let mut done = Verified { first: list.first().copied(), ..Verified::default() };
         for segment in list {
             if let Some(last) = done.last
@@ -180,7 +181,9 @@ impl Reader {
                 return Err(wrong(ChainError::Number { found: checked.seq, expected: seq }));
             }
             let first_ever = done.last.is_none() && seq == 1;
-            if first_ever && crate::wire::journal::check_alone(content).is_ok_and(|(_, prev)| prev != Digest::default()) {
+            if first_ever
+                && crate::wire::journal::check_alone(content).is_ok_and(|(_, prev)| prev != Digest::default())
+            {
                 return Err(wrong(ChainError::Prev));
             }
             done.last = Some(checked);

@@ -78,7 +78,9 @@ impl Writer {
     fn take(&mut self, command: JournalCommand) {
         match command {
             JournalCommand::Append(entry) if self.waiting.len() < KEPT => self.waiting.push_back(entry),
-            JournalCommand::Append(entry) => tracing::error!(seq = entry.seq, "an event was dropped: the disk fails"),
+            JournalCommand::Append(entry) => {
+                tracing::error!(seq = entry.seq, "an event was dropped: the disk fails")
+            }
             JournalCommand::MarkLate { seq } => {
                 self.late.insert(seq);
             }
