@@ -2,4 +2,6 @@
 //! and the real daemon among real peers.
 
 mod naive;
+mod properties;
 mod vectors;
+mod worlds;
