@@ -4,4 +4,5 @@
 mod naive;
 mod properties;
 mod vectors;
+mod wire_properties;
 mod worlds;
