@@ -10,4 +10,10 @@
 )]
 
 mod latchctl;
+mod layers;
+mod naive;
+mod properties;
+mod time_zones;
 mod vectors;
+mod wire_properties;
+mod worlds;
