@@ -71,7 +71,8 @@ impl Presence {
         let known = self.cards.iter().find(|card| card.who == who);
         let sighting = match known {
             Some(card) if now.since(card.seen) < AWAY => {
-                let another_since = self.cards.iter().any(|other| other.who != who && other.seen >= card.seen);
+                let another_since =
+                    self.cards.iter().any(|other| other.who != who && other.seen >= card.seen);
                 if card.taken_away && !another_since { Sighting::Tap } else { Sighting::Lying }
             }
             Some(_) | None => Sighting::Tap,
@@ -101,7 +102,8 @@ impl Presence {
     fn note(&mut self, now: Mono, who: Who) {
         self.cards.retain(|card| card.who != who && (!card.taken_away || now.since(card.seen) < AWAY));
         if self.cards.len() >= REMEMBERED
-            && let Some(oldest) = (0..self.cards.len()).min_by_key(|&at| self.cards.get(at).map(|card| card.seen))
+            && let Some(oldest) =
+                (0..self.cards.len()).min_by_key(|&at| self.cards.get(at).map(|card| card.seen))
         {
             self.cards.swap_remove(oldest);
         }
@@ -173,7 +175,13 @@ mod tests {
     fn cards_taking_turns_in_the_field_do_not_repeat_their_taps() {
         play(
             "by polls",
-            &[See(0, &A, Tap), See(100, &B, Tap), See(200, &A, Lying), See(300, &B, Lying), See(400, &A, Lying)],
+            &[
+                See(0, &A, Tap),
+                See(100, &B, Tap),
+                See(200, &A, Lying),
+                See(300, &B, Lying),
+                See(400, &A, Lying),
+            ],
         );
         play(
             "three of them",

@@ -39,7 +39,10 @@ impl From<pcsc::Error> for CardError {
         use pcsc::Error as E;
         if matches!(error, E::NoSmartcard | E::RemovedCard | E::ResetCard) {
             CardError::TakenAway
-        } else if matches!(error, E::UnresponsiveCard | E::UnpoweredCard | E::UnsupportedCard | E::ProtoMismatch) {
+        } else if matches!(
+            error,
+            E::UnresponsiveCard | E::UnpoweredCard | E::UnsupportedCard | E::ProtoMismatch
+        ) {
             CardError::Mute
         } else if matches!(error, E::SharingViolation) {
             CardError::Held

@@ -59,7 +59,9 @@ fn assign(claims: &mut [Claim], devices: &BTreeSet<String>) {
     let wants: Vec<Vec<usize>> = waiting
         .iter()
         .filter_map(|&at| claims.get(at))
-        .map(|claim| (0..free.len()).filter(|&n| free.get(n).is_some_and(|d| claim.pattern.matches(d))).collect())
+        .map(|claim| {
+            (0..free.len()).filter(|&n| free.get(n).is_some_and(|d| claim.pattern.matches(d))).collect()
+        })
         .collect();
     let mut taken: Vec<Option<usize>> = vec![None; free.len()];
     for reader in 0..wants.len() {

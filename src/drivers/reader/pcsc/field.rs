@@ -93,7 +93,10 @@ mod tests {
 
     #[test]
     fn a_swap_between_two_looks_is_told_by_the_count() {
-        assert_eq!(looks(&mut Field::steady(), &[(0, true, 1), (10, true, 3)]), [Found, Arrived { swapped: true }]);
+        assert_eq!(
+            looks(&mut Field::steady(), &[(0, true, 1), (10, true, 3)]),
+            [Found, Arrived { swapped: true }]
+        );
     }
 
     #[test]
@@ -105,6 +108,9 @@ mod tests {
     fn what_a_returned_device_notices_while_it_settles_lay_there() {
         let mut field = Field::returned(at(5_000));
         assert_eq!(looks(&mut field, &[(5_000, false, 0), (5_400, true, 1)]), [Nothing, Found]);
-        assert_eq!(looks(&mut field, &[(6_200, false, 2), (6_300, true, 3)]), [Emptied, Arrived { swapped: false }]);
+        assert_eq!(
+            looks(&mut field, &[(6_200, false, 2), (6_300, true, 3)]),
+            [Emptied, Arrived { swapped: false }]
+        );
     }
 }

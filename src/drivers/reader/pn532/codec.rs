@@ -50,7 +50,8 @@ impl Codec {
 
     fn skip(&mut self, bytes: &mut BytesMut, count: usize) {
         // The first 00 of a frame is its preamble, and anything may end in one.
-        self.junk = self.junk.saturating_add(bytes.iter().take(count).filter(|&&byte| byte != 0).count() as u64);
+        self.junk =
+            self.junk.saturating_add(bytes.iter().take(count).filter(|&&byte| byte != 0).count() as u64);
         bytes.advance(count);
     }
 }
@@ -154,8 +155,7 @@ mod tests {
     use super::*;
 
     /// GetFirmwareVersion's answer, as printed in the manual.
-    const FIRMWARE: [u8; 13] =
-        [0x00, 0x00, 0xFF, 0x06, 0xFA, 0xD5, 0x03, 0x32, 0x01, 0x06, 0x07, 0xE8, 0x00];
+    const FIRMWARE: [u8; 13] = [0x00, 0x00, 0xFF, 0x06, 0xFA, 0xD5, 0x03, 0x32, 0x01, 0x06, 0x07, 0xE8, 0x00];
 
     fn firmware() -> Frame {
         Frame::Data(vec![0xD5, 0x03, 0x32, 0x01, 0x06, 0x07])

@@ -17,7 +17,8 @@ impl Line for DuplexStream {
 }
 
 const WAKE: &[u8] = &[
-    0x55, 0x55, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x00, 0xFF, 0x00, 0xFF, 0x00, // and an ACK
+    0x55, 0x55, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x00, 0xFF, 0x00, 0xFF,
+    0x00, // and an ACK
 ];
 const SAM: &[u8] = &[0, 0, 0xFF, 5, 0xFB, 0xD4, 0x14, 0x01, 0x14, 0x01, 0x02, 0];
 const FIRMWARE: &[u8] = &[0, 0, 0xFF, 2, 0xFE, 0xD4, 0x02, 0x2A, 0];
@@ -58,11 +59,9 @@ impl Played {
     }
 
     async fn begin_awake(&mut self) {
-        for (command, answer) in [
-            (SAM, &[0x15][..]),
-            (FIRMWARE, &[0x03, 0x32, 0x01, 0x06, 0x07]),
-            (RETRIES, &[0x33]),
-        ] {
+        for (command, answer) in
+            [(SAM, &[0x15][..]), (FIRMWARE, &[0x03, 0x32, 0x01, 0x06, 0x07]), (RETRIES, &[0x33])]
+        {
             self.expect(command).await;
             self.say(&ACK).await;
             self.answer(answer).await;
@@ -152,10 +151,9 @@ impl Site {
     }
 
     async fn lost(&mut self) -> String {
-        match self.next().await {
-            ReaderEvent::Lost { detail } => detail,
-            other => panic!("{other:?}"),
-        }
+        let event = self.next().await;
+        let ReaderEvent::Lost { detail } = event else { panic!("{event:?}") };
+        detail
     }
 
     fn nothing_said(&mut self) {
