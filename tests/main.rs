@@ -1,1 +1,19 @@
-fn main() {}
+//! The one integration binary: rules by the contract's examples and by properties, layers by reading the imports,
+//! and the real daemon among real peers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking where it stands, in its helping functions too"
+)]
+
+mod latchctl;
+mod layers;
+mod naive;
+mod properties;
+mod time_zones;
+mod vectors;
+mod wire_properties;
+mod worlds;

@@ -88,15 +88,6 @@ impl Window {
     }
 }
 
-/// Where a grant stands at an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Open, in this window (of a schedule: in this occurrence).
-    Open(Window),
-    /// Closed: when it opens next, and when it closed last.
-    Closed { coming: Option<At>, past: Option<At> },
-}
-
 impl Terms<'_> {
     /// Standing, and bounded by nothing: what counts even without a clock.
     pub fn is_unbounded(&self) -> bool {
@@ -119,25 +110,30 @@ impl Terms<'_> {
             .narrowed(self.not_before, self.not_after)
     }
 
-    /// Where this grant stands at `now`.
-    pub fn standing(&self, policy: &Policy, zone: Zone, now: At) -> Standing {
+    /// The window this grant is open in at `now` (of a schedule: the occurrence), or `None` when it is closed.
+    pub fn open(&self, policy: &Policy, zone: Zone, now: At) -> Option<Window> {
         let bounds = self.bounds(policy);
-        if bounds.is_empty() {
-            return Standing::Closed { coming: None, past: None };
-        }
         match self.schedule {
-            None if bounds.contains(now) => Standing::Open(bounds),
-            None => Standing::Closed {
-                coming: bounds.opens_at.filter(|&o| o > now),
-                past: bounds.closes_at.filter(|&c| c <= now),
-            },
-            Some(schedule) => match schedule.current(zone, now, bounds) {
-                Some(window) => Standing::Open(window),
-                None => Standing::Closed {
-                    coming: schedule.coming(zone, now, bounds),
-                    past: schedule.past(zone, now, bounds),
-                },
-            },
+            None => Some(bounds).filter(|w| w.contains(now)),
+            Some(schedule) => schedule.current(zone, now, bounds),
+        }
+    }
+
+    /// When it opens next, after `now`.
+    pub fn coming(&self, policy: &Policy, zone: Zone, now: At) -> Option<At> {
+        let bounds = Some(self.bounds(policy)).filter(|w| !w.is_empty())?;
+        match self.schedule {
+            None => bounds.opens_at.filter(|&o| o > now),
+            Some(schedule) => schedule.coming(zone, now, bounds),
+        }
+    }
+
+    /// When it closed last, at or before `now`.
+    pub fn past(&self, policy: &Policy, zone: Zone, now: At) -> Option<At> {
+        let bounds = Some(self.bounds(policy)).filter(|w| !w.is_empty())?;
+        match self.schedule {
+            None => bounds.closes_at.filter(|&c| c <= now),
+            Some(schedule) => schedule.past(zone, now, bounds),
         }
     }
 }

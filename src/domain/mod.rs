@@ -17,7 +17,7 @@ pub mod uid;
 pub mod zone;
 
 pub use at::{At, ClockTrust, Mono, Now};
-pub use credential::{Credential, Status};
+pub use credential::{Credential, Status, UidHash};
 pub use decision::{Decision, Reason, Verdict};
 pub use entry::{Entry, EntryKind, Passage};
 pub use grant::{Grant, Kind, Terms, Window};

@@ -26,7 +26,7 @@ pub struct Schedule(pub Vec<Interval>);
 
 /// How far from an instant its nearest occurrence is looked for, in days: two weeks and a bit, so that an interval
 /// that falls into a gap one week is found the next.
-const HORIZON_DAYS: u64 = 16;
+const HORIZON_DAYS: i64 = 16;
 
 impl Interval {
     pub fn on(&self, day: u8) -> bool {
@@ -56,27 +56,20 @@ impl Schedule {
         self.0.iter().filter(move |i| i.on(day)).map(move |i| i.span(zone, date))
     }
 
-    /// The occurrences near `at` on the days given, cut to `bounds`; empty ones left out.
-    fn near(
-        &self,
-        zone: Zone,
-        at: At,
-        days: std::ops::RangeInclusive<i64>,
-        bounds: Window,
-    ) -> impl Iterator<Item = Window> + '_ {
-        let today = zone.date(at);
-        days.filter_map(move |offset| {
-            let by = Days::new(offset.unsigned_abs());
-            if offset < 0 { today.checked_sub_days(by) } else { today.checked_add_days(by) }
-        })
-        .flat_map(move |date| self.on(zone, date))
-        .map(move |(from, to)| bounds.narrowed(Some(from), Some(to)))
-        .filter(|w| !w.is_empty())
+    /// The occurrences that start `offset` days from the day `at` lies in, cut to `bounds`; empty ones left out.
+    fn near(&self, zone: Zone, at: At, offset: i64, bounds: Window) -> impl Iterator<Item = Window> + '_ {
+        let (today, by) = (zone.date(at), Days::new(offset.unsigned_abs()));
+        let date = if offset < 0 { today.checked_sub_days(by) } else { today.checked_add_days(by) };
+        date.into_iter()
+            .flat_map(move |date| self.on(zone, date))
+            .map(move |(from, to)| bounds.narrowed(Some(from), Some(to)))
+            .filter(|w| !w.is_empty())
     }
 
     /// The occurrence that contains `now`; of several, the one that closes last.
     pub fn current(&self, zone: Zone, now: At, bounds: Window) -> Option<Window> {
-        self.near(zone, now, -2..=1, bounds)
+        (-2..=1)
+            .flat_map(|offset| self.near(zone, now, offset, bounds))
             .filter(|w| w.contains(now))
             .max_by_key(|w| (w.closes_at, std::cmp::Reverse(w.opens_at)))
     }
@@ -84,18 +77,30 @@ impl Schedule {
     /// The next instant one of its occurrences opens, after `now`.
     pub fn coming(&self, zone: Zone, now: At, bounds: Window) -> Option<At> {
         let from = bounds.opens_at.map_or(now, |o| o.max(now));
-        self.near(zone, from, -2..=HORIZON_DAYS as i64, bounds)
-            .filter_map(|w| w.opens_at)
-            .filter(|&o| o > now)
-            .min()
+        nearest(-2..=HORIZON_DAYS, |offset| {
+            self.near(zone, from, offset, bounds).filter_map(|w| w.opens_at).filter(|&o| o > now).min()
+        })
+        .min()
     }
 
     /// The last instant one of its occurrences closed, at or before `now`.
     pub fn past(&self, zone: Zone, now: At, bounds: Window) -> Option<At> {
         let until = bounds.closes_at.map_or(now, |c| c.min(now));
-        self.near(zone, until, -(HORIZON_DAYS as i64)..=1, bounds)
-            .filter_map(|w| w.closes_at)
-            .filter(|&c| c <= now)
-            .max()
+        nearest((-HORIZON_DAYS..=1).rev(), |offset| {
+            self.near(zone, until, offset, bounds).filter_map(|w| w.closes_at).filter(|&c| c <= now).max()
+        })
+        .max()
     }
+}
+
+/// What `find` finds day by day, until three days after its first find: by then no occurrence can be nearer, however
+/// the clocks change.
+fn nearest(days: impl Iterator<Item = i64>, find: impl Fn(i64) -> Option<At>) -> impl Iterator<Item = At> {
+    let mut days_since_first = None;
+    days.map_while(move |offset| {
+        let found = find(offset);
+        days_since_first = days_since_first.map(|n: u8| n + 1).or(found.map(|_| 0));
+        (days_since_first.is_none_or(|n| n <= 3)).then_some(found)
+    })
+    .flatten()
 }

@@ -4,5 +4,8 @@
 pub mod backoff;
 pub mod clock;
 pub mod door;
+pub mod kernel_clock;
 pub mod reader;
 pub mod seldom;
+pub mod store;
+pub mod uplink;

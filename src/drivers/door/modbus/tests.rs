@@ -135,10 +135,9 @@ impl Site {
     }
 
     async fn next(&mut self) -> BoardEvent {
-        match timeout(ms(60_000), self.events.recv()).await.expect("nothing happened").unwrap() {
-            Event::Board { what, .. } => what,
-            other => panic!("{other:?}"),
-        }
+        let event = timeout(ms(60_000), self.events.recv()).await.expect("nothing happened").unwrap();
+        let Event::Board { what, .. } = event else { panic!("{event:?}") };
+        what
     }
 
     /// The next that is no change of inputs.

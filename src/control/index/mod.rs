@@ -1,0 +1,369 @@
+//! What decisions are made from: everything of the feed, in memory, found by a card's hashed UID in a few cache
+//! misses, at about 60 bytes a record (`./dev bench decision`).
+//!
+//! Each holder has one run of bytes with all that is theirs (`packed`); three hash tables lead to it, by UID, by
+//! holder, and by booking (for guests). The store says what each change replaced, so nothing has to be searched.
+
+mod interned;
+mod packed;
+
+use std::hash::BuildHasher as _;
+
+use hashbrown::HashTable;
+
+pub use packed::{CredentialView, GrantView, Item};
+
+use self::{interned::Interned, packed::ItemKind};
+use crate::domain::{Credential, DoorId, Grant, Kind, Policy, Record, Schedule, Terms, UidHash, ZoneId};
+
+/// A door by its place in the site's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DoorNo(pub u16);
+
+/// The doors and zones a grant lists.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Cover {
+    doors: Vec<DoorId>,
+    zones: Vec<ZoneId>,
+}
+
+/// A configured door, as far as grants can name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    door: DoorId,
+    zones: Vec<ZoneId>,
+    /// Bit n: the cover with number n takes in this door.
+    covered_by: Vec<u64>,
+}
+
+/// A hash table's entry: enough of the hash to place it again when the table grows, and whose run to look in.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    hash: u32,
+    holder: u32,
+}
+
+#[derive(Debug, Default)]
+pub struct Index {
+    /// Each holder's run; an empty one is free.
+    runs: Vec<Box<[u8]>>,
+    free: Vec<u32>,
+    by_holder: HashTable<Slot>,
+    by_uid: HashTable<Slot>,
+    /// One entry for each `room` grant with a booking.
+    by_booking: HashTable<Slot>,
+    covers: Interned<Cover>,
+    schedules: Interned<Schedule>,
+    places: Vec<Place>,
+    policy: Policy,
+    credentials: usize,
+    grants: usize,
+}
+
+impl Index {
+    /// An empty index for a site with these doors, in this order.
+    pub fn new(doors: impl IntoIterator<Item = (DoorId, Vec<ZoneId>)>) -> Self {
+        let mut index = Index::default();
+        index.set_doors(doors);
+        index
+    }
+
+    /// Other doors, after a reload.
+    pub fn set_doors(&mut self, doors: impl IntoIterator<Item = (DoorId, Vec<ZoneId>)>) {
+        self.places =
+            doors.into_iter().map(|(door, zones)| Place { door, zones, covered_by: Vec::new() }).collect();
+        for place in &mut self.places {
+            for (n, cover) in self.covers.iter() {
+                place.note(n, cover);
+            }
+        }
+    }
+
+    pub fn credentials(&self) -> usize {
+        self.credentials
+    }
+
+    pub fn grants(&self) -> usize {
+        self.grants
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Replaces what was by what is. `old` must be exactly what was put before under the same key.
+    pub fn apply(&mut self, old: Option<&Record>, new: Option<&Record>) {
+        match old {
+            Some(Record::Credential(c)) => self.remove_credential(c),
+            Some(Record::Grant(g)) => self.remove_grant(g),
+            Some(Record::Policy(_)) => self.policy = Policy::default(),
+            None => {}
+        }
+        match new {
+            Some(Record::Credential(c)) => self.add_credential(c),
+            Some(Record::Grant(g)) => self.add_grant(g),
+            Some(Record::Policy(p)) => self.policy = p.clone(),
+            None => {}
+        }
+    }
+
+    /// The holder of the credential with this UID, and the credential.
+    pub fn by_uid(&self, uid: &UidHash) -> Option<(Holder<'_>, CredentialView<'_>)> {
+        let hash = uid_hash(uid);
+        let is = |slot: &Slot| slot.hash == hash && self.credential_in(slot.holder, uid).is_some();
+        let slot = self.by_uid.find(spread(hash), is)?;
+        Some((self.holder(slot.holder), self.credential_in(slot.holder, uid)?))
+    }
+
+    pub fn by_holder(&self, holder: &str) -> Option<Holder<'_>> {
+        self.find_holder(holder).map(|n| self.holder(n))
+    }
+
+    /// The `room` grants of a booking with their holders: the hosts'.
+    pub fn hosts<'a>(&'a self, booking: &'a str) -> impl Iterator<Item = (Holder<'a>, GrantView<'a>)> {
+        let hash = text_hash(booking);
+        let mut numbers: Vec<u32> = self
+            .by_booking
+            .iter_hash(spread(hash))
+            .filter(|slot| slot.hash == hash)
+            .map(|slot| slot.holder)
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into_iter().map(|n| self.holder(n)).flat_map(move |holder| {
+            holder
+                .grants()
+                .filter(move |g| g.kind == Kind::Room && g.booking == Some(booking))
+                .map(move |g| (holder, g))
+        })
+    }
+
+    /// Every holder from the number `from` on, with its number: for lists, a slice at a time.
+    pub fn holders(&self, from: u32) -> impl Iterator<Item = (u32, Holder<'_>)> {
+        self.runs
+            .iter()
+            .enumerate()
+            .skip(from as usize)
+            .filter(|(_, run)| !run.is_empty())
+            .map(|(n, run)| (n as u32, Holder { run }))
+    }
+
+    /// Whether the grant lists the door, or a zone the door lies in.
+    pub fn covers(&self, grant: &GrantView<'_>, door: DoorNo) -> bool {
+        self.places.get(usize::from(door.0)).is_some_and(|p| p.is_covered_by(grant.cover))
+    }
+
+    /// The doors and zones a grant lists.
+    pub fn listed(&self, grant: &GrantView<'_>) -> (&[DoorId], &[ZoneId]) {
+        self.covers.get(grant.cover).map_or((&[], &[]), |c| (&c.doors, &c.zones))
+    }
+
+    pub fn door(&self, door: &str) -> Option<DoorNo> {
+        self.places.iter().position(|p| p.door.as_str() == door).map(|n| DoorNo(n as u16))
+    }
+
+    pub fn terms<'a>(&'a self, g: &GrantView<'_>) -> Terms<'a> {
+        Terms {
+            kind: g.kind,
+            starts_at: g.starts_at,
+            ends_at: g.ends_at,
+            booked_at: g.booked_at,
+            not_before: g.not_before,
+            not_after: g.not_after,
+            schedule: g.schedule.and_then(|n| self.schedules.get(n)),
+            override_lockdown: g.override_lockdown,
+        }
+    }
+
+    fn add_credential(&mut self, c: &Credential) {
+        let n = self.append(c.holder.as_str(), &packed::credential(c));
+        if let Some(uid) = &c.uid {
+            insert(&mut self.by_uid, Slot { hash: uid_hash(uid), holder: n });
+        }
+        self.credentials += 1;
+    }
+
+    fn remove_credential(&mut self, c: &Credential) {
+        let Some(n) = self.cut(c.holder.as_str(), ItemKind::Credential, c.id.as_str()) else { return };
+        if let Some(uid) = &c.uid {
+            remove(&mut self.by_uid, Slot { hash: uid_hash(uid), holder: n });
+        }
+        self.credentials -= 1;
+        self.free_if_empty(n);
+    }
+
+    fn add_grant(&mut self, g: &Grant) {
+        let cover = Cover { doors: g.doors.clone(), zones: g.zones.clone() };
+        let (cover_no, is_new) = self.covers.take(&cover);
+        if is_new {
+            self.places.iter_mut().for_each(|p| p.note(cover_no, &cover));
+        }
+        let schedule = g.schedule.as_ref().map(|s| self.schedules.take(s).0);
+        let n = self.append(g.holder.as_str(), &packed::grant(g, cover_no, schedule));
+        if let Some(booking) = host_booking(g) {
+            insert(&mut self.by_booking, Slot { hash: text_hash(booking), holder: n });
+        }
+        self.grants += 1;
+    }
+
+    fn remove_grant(&mut self, g: &Grant) {
+        let holder = g.holder.as_str();
+        let shared = self
+            .by_holder(holder)
+            .and_then(|h| h.grants().find(|v| v.id == g.id.as_str()))
+            .map(|v| (v.cover, v.schedule));
+        let Some((cover, schedule)) = shared else { return };
+        let Some(n) = self.cut(holder, ItemKind::Grant, g.id.as_str()) else { return };
+        self.covers.give_back(cover);
+        schedule.into_iter().for_each(|s| self.schedules.give_back(s));
+        if let Some(booking) = host_booking(g) {
+            remove(&mut self.by_booking, Slot { hash: text_hash(booking), holder: n });
+        }
+        self.grants -= 1;
+        self.free_if_empty(n);
+    }
+
+    fn run(&self, n: u32) -> &[u8] {
+        self.runs.get(n as usize).map_or(&[], |run| run)
+    }
+
+    fn holder(&self, n: u32) -> Holder<'_> {
+        Holder { run: self.run(n) }
+    }
+
+    fn credential_in(&self, holder: u32, uid: &UidHash) -> Option<CredentialView<'_>> {
+        self.holder(holder).credentials().find(|c| c.uid.as_ref() == Some(uid))
+    }
+
+    fn find_holder(&self, holder: &str) -> Option<u32> {
+        let hash = text_hash(holder);
+        let is = |slot: &Slot| slot.hash == hash && self.holder(slot.holder).id() == holder;
+        self.by_holder.find(spread(hash), is).map(|slot| slot.holder)
+    }
+
+    /// Adds an item to a holder's run, beginning one where there is none.
+    fn append(&mut self, holder: &str, item: &[u8]) -> u32 {
+        let n = self.find_holder(holder).unwrap_or_else(|| self.begin(holder));
+        if let Some(run) = self.runs.get_mut(n as usize) {
+            *run = [run, item].concat().into_boxed_slice();
+        }
+        n
+    }
+
+    fn begin(&mut self, holder: &str) -> u32 {
+        let run = packed::holder(holder).into_boxed_slice();
+        let n = match self.free.pop() {
+            Some(n) => {
+                if let Some(room) = self.runs.get_mut(n as usize) {
+                    *room = run;
+                }
+                n
+            }
+            None => {
+                self.runs.push(run);
+                (self.runs.len() - 1) as u32
+            }
+        };
+        insert(&mut self.by_holder, Slot { hash: text_hash(holder), holder: n });
+        n
+    }
+
+    fn cut(&mut self, holder: &str, kind: ItemKind, id: &str) -> Option<u32> {
+        let n = self.find_holder(holder)?;
+        let rest = packed::without(self.run(n), kind, id)?;
+        if let Some(run) = self.runs.get_mut(n as usize) {
+            *run = rest.into_boxed_slice();
+        }
+        Some(n)
+    }
+
+    fn free_if_empty(&mut self, n: u32) {
+        let (id, mut items) = packed::open(self.run(n));
+        if items.next().is_some() {
+            return;
+        }
+        let hash = text_hash(id);
+        remove(&mut self.by_holder, Slot { hash, holder: n });
+        if let Some(run) = self.runs.get_mut(n as usize) {
+            *run = Box::default();
+        }
+        self.free.push(n);
+    }
+}
+
+/// One holder, and all that is theirs.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder<'a> {
+    run: &'a [u8],
+}
+
+impl<'a> Holder<'a> {
+    pub fn id(&self) -> &'a str {
+        packed::open(self.run).0
+    }
+
+    pub fn items(&self) -> impl Iterator<Item = Item<'a>> + use<'a> {
+        packed::open(self.run).1
+    }
+
+    pub fn credentials(&self) -> impl Iterator<Item = CredentialView<'a>> + use<'a> {
+        self.items().filter_map(|item| match item {
+            Item::Credential(c) => Some(c),
+            Item::Grant(_) => None,
+        })
+    }
+
+    pub fn grants(&self) -> impl Iterator<Item = GrantView<'a>> + use<'a> {
+        self.items().filter_map(|item| match item {
+            Item::Grant(g) => Some(g),
+            Item::Credential(_) => None,
+        })
+    }
+}
+
+impl Place {
+    fn note(&mut self, n: u32, cover: &Cover) {
+        let covered = cover.doors.contains(&self.door) || cover.zones.iter().any(|z| self.zones.contains(z));
+        let word = (n / 64) as usize;
+        if self.covered_by.len() <= word {
+            self.covered_by.resize(word + 1, 0);
+        }
+        if let Some(bits) = self.covered_by.get_mut(word) {
+            *bits = *bits & !(1 << (n % 64)) | u64::from(covered) << (n % 64);
+        }
+    }
+
+    fn is_covered_by(&self, n: u32) -> bool {
+        self.covered_by.get((n / 64) as usize).is_some_and(|bits| bits >> (n % 64) & 1 == 1)
+    }
+}
+
+fn host_booking(g: &Grant) -> Option<&str> {
+    g.booking.as_ref().filter(|_| g.kind == Kind::Room).map(|b| b.as_str())
+}
+
+/// A fixed seed: the same changes give the same index, and UIDs come in as keyed hashes that nobody can choose.
+fn text_hash(text: &str) -> u32 {
+    foldhash::fast::FixedState::with_seed(0x6c61_7463_6864).hash_one(text) as u32
+}
+
+fn uid_hash(uid: &UidHash) -> u32 {
+    let [a, b, c, d, ..] = uid.0;
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// The table wants 64 bits with entropy at both ends.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+fn insert(table: &mut HashTable<Slot>, slot: Slot) {
+    table.insert_unique(spread(slot.hash), slot, |s| spread(s.hash));
+}
+
+fn remove(table: &mut HashTable<Slot>, slot: Slot) {
+    let found = table.find_entry(spread(slot.hash), |s| s.hash == slot.hash && s.holder == slot.holder);
+    if let Ok(entry) = found {
+        entry.remove();
+    }
+}

@@ -1,0 +1,358 @@
+//! What `latchctl` and the daemon say to each other over the Unix socket: one JSON object a line, in both directions.
+//!
+//! ```text
+//!  latchctl                                   latchd
+//!  {"protocol":1,"verb":"explain",…}  ──►
+//!                                     ◄──   {"item":{…}}      any number: rows of a list, events
+//!                                     ◄──   {"done":{…}}      or {"error":{"code":…,"message":…}}: exactly one
+//! ```
+//!
+//! A connection carries any number of requests, answered in order, so that a batch can be sent without waiting.
+//! Field names are the wire's; fields may be added within a protocol version, never renamed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::{
+    At, BoardId, BookingId, ClockTrust, Contact, ControllerId, CredentialId, Direction, DoorAlarm, DoorId,
+    DoorMode, GrantId, HolderId, Kind, LockState, ReaderId, Status, Zone, ZoneId,
+};
+
+/// The version of this protocol.
+pub const PROTOCOL: u32 = 1;
+
+/// Longest line either side reads, in bytes.
+pub const MAX_LINE: usize = 1 << 20;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    pub protocol: u32,
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+/// What a technician asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum Request {
+    /// Done: [`StatusReport`].
+    Status,
+    /// Items: [`DoorReport`].
+    Doors,
+    /// Opens once, as a tap would. Done: [`CommandDone`], when the board confirmed it.
+    DoorAccess {
+        door: DoorId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Items: [`ReaderReport`].
+    Readers,
+    /// Items: [`CredentialReport`].
+    Credentials {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<HolderId>,
+    },
+    /// Items: [`GrantReport`], in no order.
+    Grants(GrantQuery),
+    /// Done: [`ExplainReport`].
+    Explain(ExplainQuery),
+    /// Items: events as they stand in the journal, oldest first.
+    Events(EventQuery),
+    /// Done: [`VerifyReport`]; error `failed` names the first event that is wrong.
+    JournalVerify,
+    /// Done: [`SyncReport`].
+    Sync,
+    /// Asks central for a snapshot. Done: [`SyncReport`].
+    SyncResync,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GrantQuery {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<HolderId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub door: Option<DoorId>,
+    /// Only those open at `at`.
+    #[serde(default)]
+    pub active: bool,
+    /// Default: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<At>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExplainQuery {
+    pub door: DoorId,
+    /// Either this or `credential`. Hexadecimal, in either case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialId>,
+    #[serde(default)]
+    pub direction: Direction,
+    /// Default: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<At>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EventQuery {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<At>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub door: Option<DoorId>,
+    /// A type (`access.denied`), or a group of them (`access`).
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "type")]
+    pub kind: Option<String>,
+    /// Goes on with new ones, until the connection ends.
+    #[serde(default)]
+    pub follow: bool,
+    /// The newest so many, counted after the filters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// One line of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Item(Value),
+    Done(Value),
+    Error(Refusal),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub code: Code,
+    /// One sentence: what failed, on what, why, what to do.
+    pub message: String,
+}
+
+/// Why a request was not done. Each is an exit status of `latchctl` (operator, "latchctl").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// Refused or failed: 1.
+    Failed,
+    /// Not a request of this protocol: 2.
+    Usage,
+    /// The caller may not: 4.
+    NotPermitted,
+    /// No such door, reader, credential: 5.
+    NotFound,
+}
+
+impl Refusal {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Refusal { code, message: message.into() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    pub controller: ControllerId,
+    pub version: String,
+    pub time_zone: Zone,
+    pub now: At,
+    pub started_at: At,
+    pub clock: ClockReport,
+    pub sync: SyncReport,
+    pub journal: JournalReport,
+    pub doors: Vec<DoorReport>,
+    pub readers: Vec<ReaderReport>,
+    pub boards: Vec<BoardReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClockReport {
+    pub trust: ClockTrust,
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalReport {
+    /// Its UUID.
+    pub journal: String,
+    /// The last `seq` on disk; 0 when there is none.
+    pub recorded: u64,
+    /// The last `seq` central has stored.
+    pub acknowledged: u64,
+    /// What is wrong with it, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SyncReport {
+    /// Connected to the broker.
+    pub connected: bool,
+    pub broker: String,
+    /// Since when (not) connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<At>,
+    /// Why not connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    pub epoch: u64,
+    pub applied: u64,
+    pub want: String,
+    pub rejected: u64,
+    pub credentials: u64,
+    pub grants: u64,
+    pub digest: String,
+    /// When central was last heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub central_at: Option<At>,
+    /// Central was last heard longer ago than `sync.stale_after_s`.
+    pub stale: bool,
+    /// Events recorded and not yet acknowledged.
+    pub queue: u64,
+    /// A snapshot under way: parts stored, parts in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<(u32, u32)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DoorReport {
+    pub door: DoorId,
+    pub name: String,
+    pub zones: Vec<ZoneId>,
+    pub board: BoardId,
+    pub mode: DoorMode,
+    pub lock: LockState,
+    pub contact: Contact,
+    pub alarm: DoorAlarm,
+    /// What its board does not confirm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// Who was last let in, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<LastPassage>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastPassage {
+    pub at: At,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<HolderId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReaderReport {
+    pub reader: ReaderId,
+    pub door: DoorId,
+    pub direction: Direction,
+    pub driver: String,
+    pub connected: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<At>,
+    /// Which device, or why it is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_tap: Option<At>,
+    /// What became of the last tap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_reason: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BoardReport {
+    pub board: BoardId,
+    pub url: String,
+    pub connected: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<At>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CredentialReport {
+    pub id: CredentialId,
+    pub holder: HolderId,
+    pub status: Status,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<At>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<At>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    pub extended_time: bool,
+    /// The first 8 hex digits of the UID's keyed hash, as in events; left out when a later credential has its UID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid_tag: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GrantReport {
+    pub id: GrantId,
+    pub kind: Kind,
+    pub holder: HolderId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doors: Vec<DoorId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<ZoneId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booking: Option<BookingId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
+    /// Open at the instant asked about.
+    pub active: bool,
+    /// The window as computed: of a schedule the occurrence that is open, or the next one. Left out: unbounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<At>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes_at: Option<At>,
+    /// It never opens (narrowing or notice leave nothing).
+    #[serde(default)]
+    pub empty: bool,
+    /// It opens by a weekly schedule.
+    #[serde(default)]
+    pub scheduled: bool,
+    pub override_lockdown: bool,
+}
+
+/// `explain --json` prints this, without `site`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExplainReport {
+    pub door: DoorId,
+    pub direction: Direction,
+    pub at: At,
+    /// `granted` or `denied`.
+    pub decision: String,
+    pub reason: String,
+    pub row: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<HolderId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<At>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes_at: Option<At>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    pub journal: String,
+    pub events: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+    /// The last event's hash: note it elsewhere, and a rewritten journal is noticed.
+    pub hash: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommandDone {
+    pub door: DoorId,
+    pub outcome: String,
+    /// The journal entry of the command.
+    pub seq: u64,
+}

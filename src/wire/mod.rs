@@ -1,0 +1,14 @@
+//! Bytes to values and back: what comes over MQTT and the control socket, and what lies on disk. No I/O.
+
+pub mod canonical;
+pub mod control;
+pub mod feed;
+pub mod fields;
+pub mod journal;
+pub mod outgoing;
+pub mod record;
+pub mod stored;
+pub mod uid_hash;
+
+pub use canonical::Digest;
+pub use uid_hash::UidHasher;
