@@ -7,14 +7,19 @@
 mod interned;
 mod packed;
 
-use std::hash::BuildHasher as _;
+use std::{collections::BTreeMap, hash::BuildHasher as _};
 
 use hashbrown::HashTable;
 
 pub use packed::{CredentialView, GrantView, Item};
 
 use self::{interned::Interned, packed::ItemKind};
-use crate::domain::{Credential, DoorId, Grant, Kind, Policy, Record, Schedule, Terms, UidHash, ZoneId};
+use crate::domain::{
+    Credential, CredentialId, DoorId, Grant, Kind, Policy, Record, Schedule, Terms, UidHash, ZoneId,
+};
+
+/// Which credential has a UID.
+pub type Owners = BTreeMap<UidHash, CredentialId>;
 
 /// A door by its place in the site's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +118,16 @@ impl Index {
         let is = |slot: &Slot| slot.hash == hash && self.credential_in(slot.holder, uid).is_some();
         let slot = self.by_uid.find(spread(hash), is)?;
         Some((self.holder(slot.holder), self.credential_in(slot.holder, uid)?))
+    }
+
+    /// Who has each UID that these changes put, before them: a later credential takes it over.
+    pub fn owners<'a>(&self, puts: impl IntoIterator<Item = &'a Record>) -> Owners {
+        let uids = puts.into_iter().filter_map(|record| match record {
+            Record::Credential(c) => c.uid,
+            Record::Grant(_) | Record::Policy(_) => None,
+        });
+        let owner = |uid| CredentialId::new(self.by_uid(&uid)?.1.id).ok().map(|id| (uid, id));
+        uids.filter_map(owner).collect()
     }
 
     pub fn by_holder(&self, holder: &str) -> Option<Holder<'_>> {
