@@ -9,6 +9,9 @@
 //!
 //! One message is at the cache at a time: the link hands over the next when this one is done.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use super::event::Part;

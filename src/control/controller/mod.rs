@@ -7,6 +7,8 @@ mod doors;
 mod queries;
 mod syncing;
 mod taps;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
