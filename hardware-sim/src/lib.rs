@@ -3,7 +3,9 @@
 //! It shares no code with the daemon: its codecs are its own, so that a mistake made twice is seen.
 
 pub mod board;
+pub mod broker;
 pub mod card;
+pub mod central;
 pub mod orders;
 pub mod pcscd;
 pub mod pn532;
@@ -11,4 +13,5 @@ pub mod record;
 pub mod time;
 pub mod uid;
 pub mod until_told;
+pub mod wait;
 pub mod watched;

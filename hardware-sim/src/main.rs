@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hardware_sim::{board, card, orders, pn532};
+use hardware_sim::{board, card, central, orders, pn532};
 
 /// Stands in for everything a door controller is wired to
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ enum Verb {
     Board(board::verb::Args),
     Reader(pn532::verb::Args),
     Card(card::verb::Args),
+    Central(central::verb::Args),
 }
 
 fn main() -> ExitCode {
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Verb::Board(args) => args.run().map_err(Into::into),
         Verb::Reader(args) => args.run().map_err(Into::into),
         Verb::Card(args) => args.run().map_err(Into::into),
+        Verb::Central(args) => args.run().map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
