@@ -70,7 +70,8 @@ pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let count = PORTS.end - PORTS.start;
     // Other test processes may run on this machine: each begins elsewhere.
-    let begin = u16::try_from(u64::from(std::process::id()) * 97 % u64::from(count)).expect("less than count");
+    let begin =
+        u16::try_from(u64::from(std::process::id()) * 97 % u64::from(count)).expect("less than count");
     for _ in 0..count {
         let port = PORTS.start + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % count;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {

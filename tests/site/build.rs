@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::broker::{Broker, free_port};
 use super::daemon::Daemon;
-use super::{CONTROLLER, LIMIT, Site, eventually_within, people};
+use super::{CONTROLLER, LIMIT, Site, eventually_asking, people};
 
 /// The doors of every site, those of the contract's examples: id, zones, whether for the building's hours only. Door
 /// n has its strike on coil n, its contact on input 2n and its REX on input 2n + 1.
@@ -43,13 +43,14 @@ struct Reader {
 pub struct Builder {
     readers: Vec<Reader>,
     edits: Vec<(String, String)>,
+    edits_once: Vec<(String, String)>,
     with_central: bool,
 }
 
 impl Builder {
     /// No readers yet.
     pub fn bare() -> Builder {
-        Builder { readers: Vec::new(), edits: Vec::new(), with_central: true }
+        Builder { readers: Vec::new(), edits: Vec::new(), edits_once: Vec::new(), with_central: true }
     }
 
     /// The usual: a PN532 at the entrance and one at room 4.
@@ -84,6 +85,12 @@ impl Builder {
         self
     }
 
+    /// Changes only the first place.
+    pub fn edit_once(mut self, from: &str, to: &str) -> Builder {
+        self.edits_once.push((from.to_owned(), to.to_owned()));
+        self
+    }
+
     /// Without a central: the test speaks for it.
     pub fn without_central(mut self) -> Builder {
         self.with_central = false;
@@ -110,7 +117,8 @@ impl Builder {
             Device::Pcsc(slot) => Some(slot + 1),
             Device::Pn532 => None,
         });
-        let pcscd = slots.max().map(|count| PrivatePcscd::start(count).expect("a pcscd with virtual readers"));
+        let pcscd =
+            slots.max().map(|count| PrivatePcscd::start(count).expect("a pcscd with virtual readers"));
         let on_ptys = self.readers.iter().filter(|reader| reader.device == Device::Pn532);
         let pn532 = on_ptys.map(|reader| {
             let chip = Pn532::start(&folder.path().join(&reader.id)).expect("a reader on a pty");
@@ -118,11 +126,9 @@ impl Builder {
         });
         let pn532 = pn532.collect();
         let config = self.config(&folder, &broker, &board, pcscd.as_ref());
-        let daemon =
-            Daemon::prepare(folder.path(), &config, pcscd.as_ref().map(PrivatePcscd::socket));
-        let central = self
-            .with_central
-            .then(|| Central::start(&broker.url(), CONTROLLER).expect("a central"));
+        let daemon = Daemon::prepare(folder.path(), &config, pcscd.as_ref().map(PrivatePcscd::socket));
+        let central =
+            self.with_central.then(|| Central::start(&broker.url(), CONTROLLER).expect("a central"));
         Site { daemon, central, broker, board, pn532, pcscd, people: people::Hands::default(), folder }
     }
 
@@ -174,12 +180,19 @@ building_hours_only = {hours_only}
                     format!("driver = \"pcsc\"\nname = {name:?}")
                 }
             };
-            write!(text, "\n[[readers]]\nid = {id:?}\ndoor = {door:?}\ndirection = {direction:?}\n{device}\n")
-                .expect("a String takes everything");
+            write!(
+                text,
+                "\n[[readers]]\nid = {id:?}\ndoor = {door:?}\ndirection = {direction:?}\n{device}\n"
+            )
+            .expect("a String takes everything");
         }
         for (from, to) in &self.edits {
             assert!(text.contains(from.as_str()), "the configuration has no {from:?}");
             text = text.replace(from.as_str(), to);
+        }
+        for (from, to) in &self.edits_once {
+            assert!(text.contains(from.as_str()), "the configuration has no {from:?}");
+            text = text.replacen(from.as_str(), to, 1);
         }
         text
     }
@@ -223,6 +236,7 @@ impl Site {
         let mut last = String::new();
         let limit = super::RECONNECT_LIMIT;
         let found = hardware_sim::wait::until(limit, || {
+            std::thread::park_timeout(super::ASK_EVERY);
             let said = self.ctl(&["status", "--json"]);
             last = if said.code == 0 { said.out.clone() } else { said.err };
             let status: serde_json::Value = serde_json::from_str(&said.out).ok()?;
@@ -250,6 +264,6 @@ impl Site {
     pub fn lose_broker(&mut self) {
         self.broker.stop();
         let noticed = || (self.ask(&["sync"])["connected"] == false).then_some(());
-        eventually_within(LIMIT, "notice of the broker's loss", noticed);
+        eventually_asking("notice of the broker's loss", noticed);
     }
 }

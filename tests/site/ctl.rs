@@ -22,7 +22,8 @@ impl Said {
     #[track_caller]
     pub fn json(&self) -> Value {
         assert_eq!(self.code, 0, "latchctl failed: {}", self.err);
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("not one document of JSON ({e}): {}", self.out))
+        serde_json::from_str(&self.out)
+            .unwrap_or_else(|e| panic!("not one document of JSON ({e}): {}", self.out))
     }
 
     /// A document a line.

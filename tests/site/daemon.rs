@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use super::process::Guarded;
 use super::eventually;
+use super::process::Guarded;
 
 /// From SIGTERM to gone.
 const STOP_WITHIN: Duration = Duration::from_secs(5);

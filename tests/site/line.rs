@@ -58,8 +58,7 @@ impl Line {
     pub fn open(url: &str) -> Line {
         let port = url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a URL with a port");
         let shared = Arc::new(Shared::default());
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let kept = Arc::clone(&shared);
         let run = move || runtime.block_on(keep_up(port, &kept));
         let thread = std::thread::Builder::new().name("line".into()).spawn(run).expect("a thread");

@@ -44,6 +44,9 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// Longer than any back-off: for links that come back by themselves.
 pub const RECONNECT_LIMIT: Duration = Duration::from_secs(45);
 
+/// How often a condition that costs a process is looked at.
+const ASK_EVERY: Duration = Duration::from_millis(40);
+
 /// Asks until there is an answer; a test that gets none fails, naming what it waited for.
 #[track_caller]
 pub fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
@@ -57,6 +60,26 @@ pub fn eventually_within<T>(limit: Duration, what: &str, condition: impl FnMut()
         Some(found) => found,
         None => panic!("within {limit:?} there was no {what}"),
     }
+}
+
+/// The same for a condition that asks `latchctl`, which is not asked all the time: two cores are everybody's.
+#[track_caller]
+pub fn eventually_asking<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    eventually_within(RECONNECT_LIMIT, what, || {
+        let found = condition();
+        if found.is_none() {
+            std::thread::park_timeout(ASK_EVERY);
+        }
+        found
+    })
+}
+
+/// Lets so much time pass, because what is under test counts it by itself (`why` says what): a card that is away, a
+/// timer that must not fire. Never to wait for something that can be seen.
+pub fn pause(why: &str, length: Duration) {
+    let start = hardware_sim::time::now();
+    let over = || (start.elapsed() >= length).then_some(());
+    assert!(hardware_sim::wait::until(length * 2 + LIMIT, over).is_some(), "{why}");
 }
 
 /// One controller's world. Dropped, it ends; after a failure it prints the end of the daemon's log first.

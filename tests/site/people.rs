@@ -9,7 +9,7 @@ use hardware_sim::pn532::Pn532;
 use hardware_sim::time;
 use serde_json::Value;
 
-use super::{LIMIT, Site, eventually};
+use super::{LIMIT, Site, eventually, eventually_asking};
 
 /// How long a card is held to a reader.
 const HOLD: Duration = Duration::from_millis(150);
@@ -79,7 +79,7 @@ impl Site {
     /// Waits for an event in the daemon's journal, after number `seq`.
     #[track_caller]
     pub fn in_journal(&self, seq: u64, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        eventually(what, || {
+        eventually_asking(what, || {
             let mut events = self.journal().into_iter();
             events.find(|event| event["seq"].as_u64() > Some(seq) && wanted(event))
         })
