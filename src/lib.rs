@@ -19,6 +19,7 @@
 //! ```
 
 pub mod control;
+pub mod daemon;
 pub mod domain;
 pub mod drivers;
 pub mod wire;

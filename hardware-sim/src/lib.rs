@@ -6,6 +6,7 @@ pub mod board;
 pub mod broker;
 pub mod card;
 pub mod central;
+pub mod demo;
 pub mod orders;
 pub mod pcscd;
 pub mod pn532;

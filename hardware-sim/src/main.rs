@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hardware_sim::{board, card, central, orders, pn532};
+use hardware_sim::{board, card, central, demo, orders, pn532};
 
 /// Stands in for everything a door controller is wired to
 #[derive(Debug, Parser)]
@@ -16,17 +16,21 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Board(board::verb::Args),
+    Central(central::verb::Args),
     Reader(pn532::verb::Args),
     Card(card::verb::Args),
-    Central(central::verb::Args),
+    Demo(demo::Args),
+    Tap(demo::tap::Args),
 }
 
 fn main() -> ExitCode {
     let done: Result<(), Box<dyn std::error::Error>> = match Cli::parse().verb {
         Verb::Board(args) => args.run().map_err(Into::into),
+        Verb::Central(args) => args.run().map_err(Into::into),
         Verb::Reader(args) => args.run().map_err(Into::into),
         Verb::Card(args) => args.run().map_err(Into::into),
-        Verb::Central(args) => args.run().map_err(Into::into),
+        Verb::Demo(args) => args.run().map_err(Into::into),
+        Verb::Tap(args) => args.run().map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

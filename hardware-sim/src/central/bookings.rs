@@ -97,6 +97,12 @@ pub struct Booking {
 }
 
 impl Booking {
+    /// The same, as part of a booking others belong to as well.
+    #[must_use]
+    pub fn of_booking(self, booking: &str) -> Booking {
+        Booking { booking: Some(booking.to_owned()), ..self }
+    }
+
     /// As a record of the feed.
     #[must_use]
     pub fn record(&self) -> Value {

@@ -4,6 +4,7 @@ use super::bookings::{self, Booking, BookingError, Kind};
 use super::{Central, CentralError, FeedError};
 use crate::orders::{Handler, OrdersError};
 use crate::until_told::{say, told_to_stop};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,7 +69,7 @@ impl Args {
     /// A wrong URL or bookings file.
     pub fn run(self) -> Result<(), VerbError> {
         let records = match &self.bookings {
-            Some(path) => bookings::read_file(path, crate::wait::wall_now())?,
+            Some(path) => bookings::read_file(path, this_second())?,
             None => Vec::new(),
         };
         let central = Arc::new(Central::start(&self.broker, &self.controller)?);
@@ -84,9 +85,10 @@ impl Args {
             .name("sim-print".into())
             .spawn(move || print(&watched))
             .map_err(VerbError::Process)?;
-        let ordered = Arc::downgrade(&central);
-        let numbers = AtomicU64::new(1);
-        let handler: Handler = Arc::new(move |line| order(&ordered, &numbers, line));
+        let (ordered, orders) = (Arc::downgrade(&central), Orders::default());
+        let handler: Handler = Arc::new(move |line| {
+            orders.carry_out(&*ordered.upgrade().ok_or("central is shutting down")?, line)
+        });
         crate::orders::from_stdin(handler)?;
         told_to_stop(None).map_err(VerbError::Process)
     }
@@ -114,29 +116,43 @@ fn print(central: &Weak<Central>) {
     }
 }
 
-fn order(central: &Weak<Central>, numbers: &AtomicU64, line: &str) -> Result<String, String> {
-    let central = central.upgrade().ok_or("central is shutting down")?;
+/// Carries out orders, and numbers what is booked by them.
+#[derive(Debug, Default)]
+pub struct Orders {
+    booked: AtomicU64,
+}
+
+impl Orders {
+    /// One line: what came of it, or a sentence why not.
+    ///
+    /// # Errors
+    /// A line that is no order, or one that central can't carry out.
+    pub fn carry_out(&self, central: &Central, line: &str) -> Result<String, String> {
+        order(central, || self.booked.fetch_add(1, Ordering::SeqCst) + 1, line)
+    }
+}
+
+fn order(central: &Central, next: impl Fn() -> u64, line: &str) -> Result<String, String> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let next = || numbers.fetch_add(1, Ordering::SeqCst);
     match words.as_slice() {
         ["card", holder, uid] => {
-            put(&central, bookings::credential(&format!("c-{uid}"), uid, holder, "active"))
+            put(central, bookings::credential(&format!("c-{uid}"), uid, holder, "active"))
         }
         ["card", holder, uid, status] => {
-            put(&central, bookings::credential(&format!("c-{uid}"), uid, holder, status))
+            put(central, bookings::credential(&format!("c-{uid}"), uid, holder, status))
         }
-        ["book", kind @ ("room" | "desk"), rest @ ..] => book(&central, kind, next(), None, rest),
-        ["guest", booking, rest @ ..] => book(&central, "guest", next(), Some(booking), rest),
+        ["book", kind @ ("room" | "desk"), rest @ ..] => book(central, kind, next(), None, rest),
+        ["guest", booking, rest @ ..] => book(central, "guest", next(), Some(booking), rest),
         ["standing", zones, holder] => {
             let grant = grant_of(Kind::Standing, next(), zones, holder);
-            put(&central, grant.record()).map(|_| format!("grant {}", grant.id))
+            put(central, grant.record()).map(|_| format!("grant {}", grant.id))
         }
-        ["cancel", grant] => Ok(deleted(&central, "grant", grant)),
+        ["cancel", grant] => Ok(deleted(central, "grant", grant)),
         ["put", ..] => {
             let text = line.strip_prefix("put").unwrap_or_default();
-            put(&central, serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?)
+            put(central, serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?)
         }
-        ["delete", record_type, id] => Ok(deleted(&central, record_type, id)),
+        ["delete", record_type, id] => Ok(deleted(central, record_type, id)),
         ["snapshot"] => {
             central.snapshot();
             Ok(String::new())
@@ -151,7 +167,7 @@ fn order(central: &Weak<Central>, numbers: &AtomicU64, line: &str) -> Result<Str
             let count = last.first().and_then(|count| count.parse().ok()).unwrap_or(20);
             Ok(lines(events.get(events.len().saturating_sub(count)..).unwrap_or_default()))
         }
-        [look] => looked(&central, look).ok_or_else(|| unknown(line)),
+        [look] => looked(central, look).ok_or_else(|| unknown(line)),
         _ => Err(unknown(line)),
     }
 }
@@ -207,7 +223,7 @@ fn book(
         _ => return Err("expected ZONES HOLDER START LENGTH; see latch-sim central --help".into()),
     };
     let say = |error: BookingError| error.to_string();
-    let start = bookings::instant(start, crate::wait::wall_now()).map_err(say)?;
+    let start = bookings::instant(start, this_second()).map_err(say)?;
     let end = start + bookings::length(length).map_err(say)?;
     let booking = booking.map_or_else(|| format!("b-hand-{number}"), str::to_owned);
     let grant = Booking {
@@ -222,6 +238,11 @@ fn book(
         let (from, to) = (bookings::instant_text(start), bookings::instant_text(end));
         format!("grant {} of booking {booking}, from {from} to {to} before margins", grant.id)
     })
+}
+
+/// Bookings are made to the second.
+fn this_second() -> DateTime<Utc> {
+    crate::wait::wall_now().trunc_subsecs(0)
 }
 
 fn put(central: &Central, record: Value) -> Result<String, String> {

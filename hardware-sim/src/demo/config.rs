@@ -6,6 +6,9 @@ use std::path::Path;
 /// How long a strike is released; short, so that a day fits into a minute.
 pub const STRIKE_S: u32 = 1;
 
+/// The board's id.
+pub const BOARD: &str = "board-1";
+
 /// A door of the site. Its place in [`DOORS`] is its place on the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Door {
@@ -89,7 +92,7 @@ require_sync = false          # a machine that runs a demo may have no network t
 release_wait_ms = 20
 
 [[boards]]
-id = "board-1"
+id = "{BOARD}"
 url = {board}
 unit = 1
 pulse = "flash"
@@ -125,9 +128,9 @@ fn add_door(text: &mut String, door: &Door, driver: &Driver) {
 id = "{id}"
 name = "{name}"
 zones = ["{zone}"]
-lock = {{ board = "board-1", coil = {at}, strike_s = {STRIKE_S} }}
-contact = {{ board = "board-1", input = {contact} }}
-rex = {{ board = "board-1", input = {rex} }}
+lock = {{ board = "{BOARD}", coil = {at}, strike_s = {STRIKE_S} }}
+contact = {{ board = "{BOARD}", input = {contact} }}
+rex = {{ board = "{BOARD}", input = {rex} }}
 
 [[readers]]
 id = "{reader}"

@@ -61,18 +61,15 @@ pub enum ProgramError {
 /// It is not there.
 pub fn find(folder: &Path, program: &'static str) -> Result<PathBuf, ProgramError> {
     let path = folder.join(program);
-    if path.is_file() {
-        Ok(path)
-    } else {
-        Err(ProgramError::Missing { program, folder: folder.to_owned() })
-    }
+    if path.is_file() { Ok(path) } else { Err(ProgramError::Missing { program, folder: folder.to_owned() }) }
 }
 
 /// The daemon; dropping it stops it.
 #[derive(Debug)]
 pub struct Daemon {
+    /// A shell that ends the daemon when our end of its pipe closes, even if we are killed.
+    guard: Option<Child>,
     child: Child,
-    log: PathBuf,
     stopped: Option<Result<ExitStatus, String>>,
 }
 
@@ -81,7 +78,13 @@ impl Daemon {
     ///
     /// # Errors
     /// It can't be started, ends at once, or does not answer.
-    pub fn start(program: &Path, config: &Path, socket: &Path, log: &Path) -> Result<Daemon, ProgramError> {
+    pub fn start(
+        program: &Path,
+        config: &Path,
+        socket: &Path,
+        log: &Path,
+        environment: &[(&'static str, PathBuf)],
+    ) -> Result<Daemon, ProgramError> {
         let failed = |source| ProgramError::Start { program: program.to_owned(), source };
         let out = File::create(log).map_err(failed)?;
         let err = out.try_clone().map_err(failed)?;
@@ -89,13 +92,15 @@ impl Daemon {
         let child = Command::new(program)
             .arg("--config")
             .arg(config)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err)
             .process_group(0)
             .spawn()
             .map_err(failed)?;
-        let mut daemon = Daemon { child, log: log.to_owned(), stopped: None };
+        let mut daemon = Daemon { guard: None, child, stopped: None };
+        daemon.guard = Some(guard_of(&daemon.child).map_err(failed)?);
         let ready = crate::wait::until(READY_WITHIN, || match daemon.child.try_wait() {
             Ok(Some(status)) => {
                 daemon.stopped = Some(Ok(status));
@@ -115,6 +120,11 @@ impl Daemon {
 
     /// Asks it to end, as a service manager does; kills it if it doesn't. How it ended, or why that is not known.
     pub fn stop(&mut self) -> Result<ExitStatus, String> {
+        // The guard first: the number of a process that has ended may soon be another's.
+        if let Some(mut guard) = self.guard.take() {
+            let _ = guard.kill();
+            let _ = guard.wait();
+        }
         if let Some(stopped) = &self.stopped {
             return stopped.clone();
         }
@@ -133,12 +143,6 @@ impl Daemon {
             format!("still there {STOP_WITHIN:?} after SIGTERM; killed: {killed:?}")
         })
     }
-
-    /// The last lines it wrote.
-    #[must_use]
-    pub fn last_log_lines(&self, count: usize) -> Vec<String> {
-        last_lines(&self.log, count)
-    }
 }
 
 impl Drop for Daemon {
@@ -146,6 +150,18 @@ impl Drop for Daemon {
         // Whoever wants to know how it ended has called stop.
         let _ = self.stop();
     }
+}
+
+fn guard_of(child: &Child) -> io::Result<Child> {
+    Command::new("sh")
+        .arg("-c")
+        .arg("read -r _; kill -TERM \"$0\"")
+        .arg(child.id().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
 }
 
 /// The last lines of a file that may not exist.
@@ -172,7 +188,8 @@ impl Tool {
     /// It exits with another status than 0, or prints no JSON.
     pub fn json(&self, arguments: &[&str]) -> Result<Value, ProgramError> {
         let text = self.run(arguments)?;
-        serde_json::from_str(&text).map_err(|error| self.failed(arguments, format!("no JSON ({error}): {text}")))
+        serde_json::from_str(&text)
+            .map_err(|error| self.failed(arguments, format!("no JSON ({error}): {text}")))
     }
 
     /// The same for a verb that prints a document a line.
@@ -182,7 +199,8 @@ impl Tool {
     pub fn json_lines(&self, arguments: &[&str]) -> Result<Vec<Value>, ProgramError> {
         let text = self.run(arguments)?;
         let parse = |line: &str| {
-            serde_json::from_str(line).map_err(|error| self.failed(arguments, format!("no JSON ({error}): {line}")))
+            serde_json::from_str(line)
+                .map_err(|error| self.failed(arguments, format!("no JSON ({error}): {line}")))
         };
         text.lines().map(parse).collect()
     }

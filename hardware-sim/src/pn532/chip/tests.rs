@@ -34,7 +34,7 @@ fn ready() -> (Chip, Instant) {
 #[test]
 fn asleep_it_hears_nothing_but_the_wake_up() {
     let (mut chip, t) = (Chip::new(MS), crate::time::now());
-    assert_eq!(chip.receive(t, &host(&[GET_FIRMWARE_VERSION])), []);
+    assert_eq!(chip.receive(t, &host(&[GET_FIRMWARE_VERSION])), [0_u8; 0]);
     chip.receive(t, &WAKE);
     let said = chip.receive(t, &host(&[GET_FIRMWARE_VERSION]));
     let firmware = [0, 0, 0xFF, 0, 0xFF, 0, 0, 0, 0xFF, 6, 0xFA, 0xD5, 3, 0x32, 1, 6, 7, 0xE8, 0];
@@ -46,7 +46,7 @@ fn without_sam_configuration_a_listing_is_acknowledged_and_never_answered() {
     let (mut chip, t) = (Chip::new(MS), crate::time::now());
     chip.receive(t, &WAKE);
     assert_eq!(chip.receive(t, &host(&LIST)), ACK);
-    assert_eq!(chip.put(t, card("01020304"), None), []);
+    assert_eq!(chip.put(t, card("01020304"), None), [0_u8; 0]);
     assert!(!chip.is_listing());
 }
 
@@ -78,20 +78,20 @@ fn limited_retries_end_in_no_target() {
     chip.receive(t, &host(&[RF_CONFIGURATION, 5, 0xFF, 1, 4]));
     chip.receive(t, &host(&LIST));
     assert_eq!(chip.next_deadline(), Some(t + 50 * MS));
-    assert_eq!(chip.advance(t + 49 * MS), []);
+    assert_eq!(chip.advance(t + 49 * MS), [0_u8; 0]);
     assert_eq!(chip.advance(t + 50 * MS), NONE_LISTED);
-    assert_eq!(chip.put(t, card("01020304"), None), [], "nobody asks any more");
+    assert_eq!(chip.put(t, card("01020304"), None), [0_u8; 0], "nobody asks any more");
 }
 
 #[test]
 fn an_ack_or_another_command_ends_the_waiting() {
     let (mut chip, t) = ready();
     chip.receive(t, &host(&LIST));
-    assert_eq!(chip.receive(t, &ACK), []);
+    assert_eq!(chip.receive(t, &ACK), [0_u8; 0]);
     assert!(!chip.is_listing());
     chip.receive(t, &host(&LIST));
     chip.receive(t, &host(&[GET_FIRMWARE_VERSION]));
-    assert_eq!(chip.put(t, card("01020304"), None), []);
+    assert_eq!(chip.put(t, card("01020304"), None), [0_u8; 0]);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn only_the_card_asked_for_is_listed() {
 fn after_power_down_it_must_be_woken_and_is_still_configured() {
     let (mut chip, t) = ready();
     assert_eq!(chip.receive(t, &host(&[POWER_DOWN, 0x10])), acked(POWER_DOWN, &[0x00]));
-    assert_eq!(chip.receive(t, &host(&LIST)), []);
+    assert_eq!(chip.receive(t, &host(&LIST)), [0_u8; 0]);
     chip.receive(t, &WAKE);
     chip.receive(t, &host(&LIST));
     assert!(chip.is_listing());
