@@ -11,5 +11,11 @@
 
 mod daemon;
 mod latchctl;
+mod layers;
+mod naive;
+mod properties;
 mod site;
+mod time_zones;
 mod vectors;
+mod wire_properties;
+mod worlds;

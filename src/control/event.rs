@@ -316,4 +316,6 @@ pub enum Action {
     Cache(CacheCommand),
     Uplink(UplinkCommand),
     Answer { token: u64, answer: OperatorAnswer },
+    /// An index that was replaced. Letting go of a million grants takes longer than a door should wait.
+    Discard(Box<Index>),
 }

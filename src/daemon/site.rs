@@ -178,6 +178,7 @@ impl Core {
                 Action::Journal(command) => self.keep_entry(command),
                 Action::Cache(command) => self.changes.push_back(command),
                 Action::Uplink(command) => self.say(command),
+                Action::Discard(index) => drop(tokio::task::spawn_blocking(move || drop(index))),
                 Action::Answer { token, answer } => {
                     // A technician who has gone does not wait for it.
                     let _gone = self.answers.remove(&token).map(|waiting| waiting.send(answer));

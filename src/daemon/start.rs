@@ -76,11 +76,10 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     std::fs::create_dir_all(&config.state_dir)
         .map_err(|error| StartError::StateDir { path: config.state_dir.clone(), error })?;
     let _lock = StateLock::take(&config.state_dir)?;
-    let uid_key = key::load(&config.state_dir)?;
-    let hasher = UidHasher::new(&uid_key.bytes);
+    let hasher = UidHasher::new(&key::load(&config.state_dir)?);
     let settings = wiring::settings(config);
     let opened = open_journal(config)?;
-    let (database, restored) = restore(config, &settings, &opened)?;
+    let (database, restored) = restore(config, &settings, &hasher, &opened)?;
     let (controller, first_actions) = Controller::new(settings.clone(), hasher.clone(), restored, reading());
     let runtime = current_thread().map_err(StartError::system("runtime"))?;
     let (events, happening) = channel(EVENTS);
@@ -144,11 +143,13 @@ fn open_journal(config: &Config) -> Result<Opened, StartError> {
 fn restore(
     config: &Config,
     settings: &Settings,
+    hasher: &UidHasher,
     opened: &Opened,
 ) -> Result<(Database, Restored), StartError> {
     let (database, loaded) = Database::open(cache::Config {
         state_dir: config.state_dir.clone(),
         controller: config.controller.clone(),
+        uid_check: hasher.check(),
         doors: settings.places(),
     })?;
     let Loaded { index, position, mut let_in, heard, checkpoint, recovered } = loaded;

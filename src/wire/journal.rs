@@ -27,6 +27,10 @@ pub enum ChainError {
     Prev,
     #[error("`hash` is not the hash of its content: it was altered")]
     Hash,
+    #[error(
+        "it is not in its canonical form (RFC 8785): bytes were altered that a JSON library does not see"
+    )]
+    Form,
 }
 
 /// Chains an entry to what came before. `late` marks one whose door could not wait for the disk.
@@ -52,7 +56,9 @@ pub struct Checked {
     pub hash: Digest,
 }
 
-/// Checks one line by itself: its hash is that of its content. Returns what it claims came before, too.
+/// Checks one line by itself: its hash is that of its content, and its bytes are those [`link`] writes. Without the
+/// second, a key could be there twice, and another reader take the other value. Returns what it claims came before,
+/// too.
 pub fn check_alone(line: &[u8]) -> Result<(Checked, Digest), ChainError> {
     let mut value: Value = serde_json::from_slice(line).map_err(|_| ChainError::NotAnObject)?;
     let object = value.as_object_mut().ok_or(ChainError::NotAnObject)?;
@@ -60,9 +66,15 @@ pub fn check_alone(line: &[u8]) -> Result<(Checked, Digest), ChainError> {
     let hash = digest(object.get("hash")).ok_or(ChainError::Field("hash"))?;
     let prev = digest(object.get("prev")).ok_or(ChainError::Field("prev"))?;
     let seq = object.get("seq").and_then(Value::as_u64).ok_or(ChainError::Field("seq"))?;
-    object.remove("hash");
+    let own = object.remove("hash").unwrap_or_default();
     if Digest::of(&value) != hash {
         return Err(ChainError::Hash);
+    }
+    if let Some(object) = value.as_object_mut() {
+        object.insert("hash".into(), own);
+    }
+    if canonical(&value) != line {
+        return Err(ChainError::Form);
     }
     Ok((Checked { seq, hash }, prev))
 }

@@ -131,7 +131,8 @@ impl Controller {
             }
             Staged::OutOfOrder { .. } => self.sync.failed(now.mono),
             Staged::InForce { id, position, index, conflicts } => {
-                self.index = *index;
+                let replaced = std::mem::replace(&mut self.index, *index);
+                self.actions.push(Action::Discard(Box::new(replaced)));
                 self.sync.in_force(now.mono, id.clone(), position);
                 self.note_conflicts(now, conflicts);
                 let said = format!(

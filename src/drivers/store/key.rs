@@ -21,15 +21,8 @@ pub enum KeyError {
     Random(getrandom::Error),
 }
 
-/// The key, and whether it was made just now (so that a cache hashed under another one is worthless).
-#[derive(Debug)]
-pub struct UidKey {
-    pub bytes: [u8; KEY_LEN],
-    pub is_new: bool,
-}
-
 /// Reads the key, or makes it. It is on disk, with its name, before it is used.
-pub fn load(state_dir: &Path) -> Result<UidKey, KeyError> {
+pub fn load(state_dir: &Path) -> Result<[u8; KEY_LEN], KeyError> {
     let path = state_dir.join("uid.key");
     let file_error = |what| {
         let path = path.clone();
@@ -40,14 +33,13 @@ pub fn load(state_dir: &Path) -> Result<UidKey, KeyError> {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).map_err(file_error("read"))?;
             let len = bytes.len();
-            let bytes = bytes.try_into().map_err(|_| KeyError::Length { path: path.clone(), len })?;
-            Ok(UidKey { bytes, is_new: false })
+            bytes.try_into().map_err(|_| KeyError::Length { path: path.clone(), len })
         }
         Err(e) if e.kind() == ErrorKind::NotFound => {
             let mut bytes = [0; KEY_LEN];
             getrandom::fill(&mut bytes).map_err(KeyError::Random)?;
             write_whole(state_dir, "uid.key", &bytes).map_err(file_error("write"))?;
-            Ok(UidKey { bytes, is_new: true })
+            Ok(bytes)
         }
         Err(e) => Err(file_error("read")(e)),
     }

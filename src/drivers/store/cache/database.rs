@@ -11,7 +11,7 @@ use sled::{Db, Tree};
 use super::{CacheError, Config, records};
 use crate::{
     control::{Applied, Note, Part, Staged, index::Index, let_in::LetIn},
-    domain::{BookingId, HolderId},
+    domain::{BookingId, HolderId, UidHash},
     wire::{
         feed::Sealed,
         stored::{Heard, Position, SCHEMA, decode, encode},
@@ -23,6 +23,7 @@ const PAGE_CACHE_BYTES: u64 = 8 << 20;
 
 const KEY_SCHEMA: &str = "schema";
 const KEY_CONTROLLER: &str = "controller";
+const KEY_UID_CHECK: &str = "uid_check";
 const KEY_GENERATION: &str = "generation";
 const KEY_HEARD: &str = "heard";
 const KEY_CHECKPOINT: &str = "checkpoint";
@@ -282,6 +283,13 @@ fn check_owner(meta: &Tree, config: &Config) -> Result<(), CacheError> {
         Some(found) if found != SCHEMA => return Err(CacheError::Schema { found, known: SCHEMA }),
         Some(_) => {}
         None => put(meta, KEY_SCHEMA, &SCHEMA)?,
+    }
+    match get::<UidHash>(meta, KEY_UID_CHECK)? {
+        Some(found) if found != config.uid_check => {
+            return Err(CacheError::Damaged("its UIDs were hashed under another key (uid.key)".into()));
+        }
+        Some(_) => {}
+        None => put(meta, KEY_UID_CHECK, &config.uid_check)?,
     }
     match owner {
         Some(found) if found != config.controller.as_str() => {

@@ -18,13 +18,15 @@ use tokio::sync::mpsc::Sender;
 pub use self::database::{Database, Loaded};
 use crate::{
     control::{CacheCommand, CacheEvent, Event},
-    domain::{ControllerId, DoorId, ZoneId},
+    domain::{ControllerId, DoorId, UidHash, ZoneId},
 };
 
 #[derive(Debug, Clone)]
 pub struct Config {
     pub state_dir: PathBuf,
     pub controller: ControllerId,
+    /// What a fixed UID hashes to: a cache whose UIDs were hashed under another key would know nobody.
+    pub uid_check: UidHash,
     /// The site's doors: a snapshot's index is built for them.
     pub doors: Vec<(DoorId, Vec<ZoneId>)>,
 }

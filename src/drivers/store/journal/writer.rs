@@ -81,9 +81,9 @@ impl Writer {
             JournalCommand::Append(entry) => {
                 tracing::error!(seq = entry.seq, "an event was dropped: the disk fails")
             }
-            JournalCommand::MarkLate { seq } => {
-                self.late.insert(seq);
-            }
+            // One that is on disk by now was not late by much, and is not written again.
+            JournalCommand::MarkLate { seq } if seq <= self.files.end.seq => {}
+            JournalCommand::MarkLate { seq } => _ = self.late.insert(seq),
             JournalCommand::Acknowledged { through } => {
                 self.files.acknowledged = self.files.acknowledged.max(through.min(self.files.end.seq));
             }
