@@ -32,6 +32,7 @@ fn a_reader_whose_cable_is_pulled_is_said_and_works_when_it_is_back() {
     let mark = site.central().mark();
     site.reader("entrance-in").plug_in().unwrap();
     site.at_central_where(mark, "reader.connected", |event| event["reader"] == "entrance-in");
+    site.wait_until_empty("entrance-in");
     assert_decided(&site.decision("entrance-in", ANNA), "access.granted", "standing");
 }
 
@@ -62,6 +63,7 @@ fn a_reader_that_hangs_is_said_and_works_when_it_answers_again() {
     let mark = site.central().mark();
     site.reader("entrance-in").hang(false);
     site.at_central_where(mark, "reader.connected", |event| event["reader"] == "entrance-in");
+    site.wait_until_empty("entrance-in");
     assert_decided(&site.decision("entrance-in", ANNA), "access.granted", "standing");
 }
 

@@ -161,15 +161,15 @@ fn garbage_and_other_sites_messages_are_recorded_and_block_nothing() {
 }
 
 #[test]
-fn a_message_of_hundreds_of_records_is_taken_whole() {
+fn a_message_of_many_records_is_taken_whole() {
     let (_site, line) = site();
     let records: Vec<Value> =
-        (0..900).map(|n| standing(&format!("g-{n}"), "m-1", &["perimeter", "rooms"])).collect();
+        (0..1500).map(|n| standing(&format!("g-{n}"), "m-1", &["perimeter", "rooms"])).collect();
     let all: Vec<Value> = records.iter().map(put).collect();
     let message = changes(5, 1, &all);
     assert!(message.to_string().len() > 100_000);
     line.say("feed", &message);
-    in_step(&line, 5, 900, &records.iter().collect::<Vec<_>>());
+    in_step(&line, 5, 1500, &records.iter().collect::<Vec<_>>());
 }
 
 #[test]

@@ -63,11 +63,6 @@ impl Builder {
         self.reader(door, "in", Device::Pn532)
     }
 
-    /// Adds a PN532 on a pty inside, `{door}-out`.
-    pub fn pn532_out(self, door: &str) -> Builder {
-        self.reader(door, "out", Device::Pn532)
-    }
-
     /// Adds the virtual PC/SC reader of this number, `{door}-in`.
     pub fn pcsc(self, door: &str, slot: usize) -> Builder {
         self.reader(door, "in", Device::Pcsc(slot))
@@ -230,9 +225,18 @@ poll_ms = 100
 }
 
 impl Site {
-    /// Waits until the daemon says that it has its boards, its readers and, if one runs, its broker.
+    /// Waits until the daemon has everything it is wired to, and its readers wait for cards.
     #[track_caller]
     pub fn wait_until_ready(&self) {
+        self.wait_until_connected();
+        for (id, _) in &self.pn532 {
+            self.wait_until_empty(id);
+        }
+    }
+
+    /// Waits until the daemon says that it has its boards, its readers and, if one runs, its broker.
+    #[track_caller]
+    pub fn wait_until_connected(&self) {
         let mut last = String::new();
         let limit = super::RECONNECT_LIMIT;
         let found = hardware_sim::wait::until(limit, || {
@@ -247,9 +251,6 @@ impl Site {
             (all("readers") && all("boards") && broker).then_some(())
         });
         assert!(found.is_some(), "the daemon is not ready; its status was {last}");
-        for (id, chip) in &self.pn532 {
-            assert!(chip.wait_until_listing(LIMIT), "{id} is not waiting for a card");
-        }
     }
 
     /// Starts the daemon (again) and waits until it is ready.

@@ -110,10 +110,6 @@ impl Daemon {
         ended.unwrap_or_else(|| panic!("latchd was still there {STOP_WITHIN:?} after SIGTERM"))
     }
 
-    pub fn is_running(&mut self) -> bool {
-        self.running.as_mut().is_some_and(|running| running.has_ended().is_none())
-    }
-
     /// The last lines it wrote.
     pub fn log_tail(&self, count: usize) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use hardware_sim::card::Card;
-use hardware_sim::pn532::Pn532;
+use hardware_sim::pn532::{Pn532, Seen};
 use hardware_sim::time;
 use serde_json::Value;
 
@@ -24,6 +24,18 @@ pub struct Hands(Mutex<HashMap<(String, String), Instant>>);
 impl Site {
     pub fn reader(&self, id: &str) -> &Pn532 {
         &self.pn532.iter().find(|(name, _)| name == id).expect("a PN532 of that name").1
+    }
+
+    /// Waits until the daemon has looked at a PN532 and found no card: one that is there at the first look after the
+    /// link came up lay there before, and is no tap.
+    #[track_caller]
+    pub fn wait_until_empty(&self, reader: &str) {
+        let chip = self.reader(reader);
+        let from = chip.seen_since(0, Duration::ZERO).last().map_or(0, |entry| entry.number + 1);
+        // Twice: the first may be the end of a look that a daemon began before it was killed.
+        let looked = chip.wait_for(from, Seen::NothingListed, LIMIT);
+        let looked = looked.and_then(|from| chip.wait_for(from, Seen::NothingListed, LIMIT));
+        looked.unwrap_or_else(|| panic!("the daemon does not look for cards at {reader}"));
     }
 
     /// Holds a card to a PN532 for a moment.
