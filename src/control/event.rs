@@ -310,12 +310,21 @@ pub type OperatorAnswer = Result<u64, String>;
 /// Something is to be done.
 #[derive(Debug)]
 pub enum Action {
-    Board { board: BoardId, command: BoardCommand },
-    Feedback { reader: ReaderId, feedback: Feedback },
+    Board {
+        board: BoardId,
+        command: BoardCommand,
+    },
+    Feedback {
+        reader: ReaderId,
+        feedback: Feedback,
+    },
     Journal(JournalCommand),
     Cache(CacheCommand),
     Uplink(UplinkCommand),
-    Answer { token: u64, answer: OperatorAnswer },
+    Answer {
+        token: u64,
+        answer: OperatorAnswer,
+    },
     /// An index that was replaced. Letting go of a million grants takes longer than a door should wait.
     Discard(Box<Index>),
 }

@@ -121,8 +121,9 @@ fn a_central_that_does_not_acknowledge_gets_it_all_again_and_one_that_does_no_mo
 #[test]
 fn one_message_of_at_most_500_events_is_under_way_at_a_time() {
     const GARBAGE: usize = 700;
-    let mut site = Builder::new().without_central().running();
+    let mut site = Builder::new().without_central().prepared();
     let line = Line::open(&site.broker.url());
+    site.daemon.start();
     line.wait_for(0, "events", |_| true);
     for _ in 0..GARBAGE {
         line.say_bytes("feed", "garbage", false);
@@ -134,11 +135,9 @@ fn one_message_of_at_most_500_events_is_under_way_at_a_time() {
     let without = line.heard(0, "events").len();
     assert_eq!(without, 1, "nothing was acknowledged, and {without} messages came");
 
-    site.broker.stop();
-    site.broker.start();
-    line.wait_connected();
-    site.wait_until_ready();
+    site.daemon.kill();
     let mark = line.mark();
+    site.start_again();
     let mut stored: Vec<Value> = Vec::new();
     let total = site.last_seq();
     while (stored.len() as u64) < total {
@@ -146,7 +145,6 @@ fn one_message_of_at_most_500_events_is_under_way_at_a_time() {
         let message =
             eventually_within(RECONNECT_LIMIT, &format!("message that begins with event {wanted}"), || {
                 let messages = line.heard(mark, "events");
-                // The line may have come up after it was sent, and then it comes again only after 30 s.
                 messages.into_iter().find(|message| message["events"][0]["seq"] == wanted)
             });
         let events = message["events"].as_array().unwrap();
