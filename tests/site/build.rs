@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use hardware_sim::board::{Board, BoardConfig};
 use hardware_sim::central::Central;
@@ -22,6 +23,9 @@ pub const DOORS: [(&str, &[&str], bool); 4] = [
     ("room-4", &["rooms", "room-4"], false),
     ("gym", &["amenities"], true),
 ];
+
+/// One of a PN532's tries for a card. The real chip takes about 10 ms, and tests would wait for it most of their time.
+const TRY_TAKES: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Device {
@@ -116,7 +120,8 @@ impl Builder {
             slots.max().map(|count| PrivatePcscd::start(count).expect("a pcscd with virtual readers"));
         let on_ptys = self.readers.iter().filter(|reader| reader.device == Device::Pn532);
         let pn532 = on_ptys.map(|reader| {
-            let chip = Pn532::start(&folder.path().join(&reader.id)).expect("a reader on a pty");
+            let path = folder.path().join(&reader.id);
+            let chip = Pn532::start_with(&path, TRY_TAKES).expect("a reader on a pty");
             (reader.id.clone(), chip)
         });
         let pn532 = pn532.collect();
