@@ -1,5 +1,7 @@
 //! The only clock reads there are. Everything else is given the time, so that it can be run at any.
 
+#![expect(clippy::disallowed_methods, reason = "this is the file that reads clocks")]
+
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -22,7 +24,6 @@ pub fn wall() -> At {
 
 /// The runtime's own monotonic time, which its timers run on. A test can stop it; so a driver that waits measures
 /// with this, and not with [`mono`].
-#[expect(clippy::disallowed_methods, reason = "this is the file that reads clocks")]
 pub fn instant() -> Instant {
     Instant::now()
 }

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::domain::{Change, ControllerId};
 
-/// Most records or changes in one message: what one transaction, and so one barrier, may hold (sled: at most 1,000
-/// between barriers). Central's own limit is smaller.
-pub const MAX_ITEMS: usize = 1000;
+/// Most records or changes in one message. The link's limit of bytes is reached before it by records of usual size;
+/// this one keeps a message of empty ones from filling the memory.
+pub const MAX_ITEMS: usize = 20_000;
 
 /// A message that is not understood at all, and so changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -15,6 +15,7 @@ impl Controller {
     pub(super) fn board_says(&mut self, now: Now, board: BoardId, what: BoardEvent) {
         match what {
             BoardEvent::Connected { detail, inputs } => {
+                tracing::info!(%board, detail, "board connected");
                 self.note_board(now, &board, true, &detail);
                 self.record(now, EntryKind::BoardConnected { board: board.clone(), detail });
                 self.each_door(|settings, door| {
@@ -90,11 +91,13 @@ impl Controller {
     fn lock_fault(&mut self, now: Now, door: DoorNo, detail: &str) {
         let is_new = self.door(door).is_some_and(|d| d.failed(detail));
         if let Some(door) = self.door_id(door).filter(|_| is_new) {
+            tracing::error!(%door, detail, "the lock does not do what it is told");
             self.record(now, EntryKind::LockFault { door, detail: detail.to_owned() });
         }
     }
 
     fn board_lost(&mut self, now: Now, board: &BoardId, detail: String) {
+        tracing::warn!(%board, detail, "board lost");
         self.note_board(now, board, false, &detail);
         self.inputs.remove(board);
         self.record(now, EntryKind::BoardLost { board: board.clone(), detail });

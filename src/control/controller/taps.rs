@@ -18,10 +18,12 @@ impl Controller {
         match what {
             ReaderEvent::Tap(uid) => self.tap(now, &reader, &uid),
             ReaderEvent::Connected { detail } => {
+                tracing::info!(%reader, detail, "reader connected");
                 self.note_reader(now, &reader, true, &detail);
                 self.record(now, EntryKind::ReaderConnected { reader, detail });
             }
             ReaderEvent::Lost { detail } => {
+                tracing::warn!(%reader, detail, "reader lost");
                 self.note_reader(now, &reader, false, &detail);
                 self.record(now, EntryKind::ReaderLost { reader, detail });
             }

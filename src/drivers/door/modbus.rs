@@ -18,7 +18,7 @@ mod pulses;
 mod tests;
 mod transport;
 
-use std::{fmt, io, pin::pin, time::Duration};
+use std::{convert::Infallible, fmt, io, pin::pin, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -35,7 +35,7 @@ use self::{
 use crate::{
     control::{BoardCommand, BoardEvent, Event, Inputs},
     domain::BoardId,
-    drivers::{backoff::Backoff, clock},
+    drivers::{backoff::Backoff, clock, seldom::Seldom},
 };
 
 /// Commands that may wait: one for each of a board's coils, of which there are 64 at most.
@@ -159,6 +159,7 @@ where
         pulses: Pulses::default(),
         link: Link::Untried,
         backoff: Backoff::new(RETRY_FIRST, RETRY_CAP),
+        stuck: Seldom::default(),
     };
     Handle { board, commands: sender, task: task::spawn(driver.run(dial)) }
 }
@@ -178,6 +179,7 @@ struct Driver {
     pulses: Pulses,
     link: Link,
     backoff: Backoff,
+    stuck: Seldom,
 }
 
 impl Driver {
@@ -189,10 +191,10 @@ impl Driver {
     {
         loop {
             let error = match self.connect(&mut dial).await {
-                Ok((mut board, inputs)) => match self.serve(&mut board, inputs).await {
-                    Ok(stopping) => stopping,
-                    Err(source) => Error::Exchange { address: self.config.address.clone(), source },
-                },
+                Ok((mut board, inputs)) => {
+                    let Err(error) = self.serve(&mut board, inputs).await;
+                    error
+                }
                 Err(error) => error,
             };
             if matches!(error, Error::Stopping) || self.lost(&error).await.is_err() {
@@ -212,14 +214,13 @@ impl Driver {
         F: Future<Output = io::Result<T>> + Send,
         C: FnMut() -> F + Send,
     {
-        let address = self.config.address.clone();
         let dialled = self.refusing(timeout(self.config.timeout, dial())).await?;
         let socket = dialled
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(|source| Error::Connect { address: address.clone(), source })?;
+            .map_err(|source| Error::Connect { address: self.config.address.clone(), source })?;
         let mut board = Exchange::over(socket, self.config.unit, self.config.timeout);
         let inputs = self.refusing(board.inputs(self.input_count())).await?;
-        Ok((board, inputs.map_err(|source| Error::Exchange { address, source })?))
+        Ok((board, inputs.map_err(|fault| self.broken(fault))?))
     }
 
     /// Does this while the link is down: commands are refused meanwhile.
@@ -248,49 +249,36 @@ impl Driver {
     }
 
     /// One connection, until it is in doubt.
-    async fn serve(&mut self, board: &mut Exchange, mut inputs: Inputs) -> Result<Error, Fault> {
+    async fn serve(&mut self, board: &mut Exchange, mut inputs: Inputs) -> Result<Infallible, Error> {
         self.link = Link::Up;
-        self.backoff.reset();
         let detail = format!("Modbus TCP at {}, unit {}", self.config.address, self.config.unit);
-        if self.send(BoardEvent::Connected { detail, inputs }).await.is_err() {
-            return Ok(Error::Stopping);
-        }
+        self.send(BoardEvent::Connected { detail, inputs }).await?;
         let mut poll_at = clock::instant() + self.config.poll;
         loop {
             let check = self.pulses.next();
             let check_at = check.map_or(poll_at, |(due, _)| due);
-            let turn = tokio::select! {
+            tokio::select! {
                 biased;
-                command = self.commands.recv() => Turn::Command(command),
-                () = sleep_until(check_at), if check.is_some() => Turn::Check,
-                () = sleep_until(poll_at) => Turn::Poll,
-            };
-            let said = match turn {
-                Turn::Command(None) => return Ok(Error::Stopping),
-                Turn::Command(Some((asked_at, command))) => self.execute(board, asked_at, command).await?,
-                Turn::Check => self.check(board).await?,
-                Turn::Poll => Ok(()),
-            };
+                command = self.commands.recv() => {
+                    let (asked_at, command) = command.ok_or(Error::Stopping)?;
+                    self.execute(board, asked_at, command).await?;
+                }
+                () = sleep_until(check_at), if check.is_some() => self.check(board).await?,
+                () = sleep_until(poll_at) => {}
+            }
             // One poll may go between two commands, so that a run of them hides no door contact.
-            let said = if said.is_ok() && clock::instant() >= poll_at {
-                let said = self.poll(board, &mut inputs).await?;
+            if clock::instant() >= poll_at {
+                self.poll(board, &mut inputs).await?;
                 poll_at = clock::instant() + self.config.poll;
-                said
-            } else {
-                said
-            };
-            if said.is_err() {
-                return Ok(Error::Stopping);
             }
         }
     }
 
-    async fn poll(&mut self, board: &mut Exchange, inputs: &mut Inputs) -> Result<Result<(), Error>, Fault> {
-        let now = board.inputs(self.input_count()).await?;
-        if std::mem::replace(inputs, now) == now {
-            return Ok(Ok(()));
-        }
-        Ok(self.send(BoardEvent::Inputs(now)).await)
+    async fn poll(&mut self, board: &mut Exchange, inputs: &mut Inputs) -> Result<(), Error> {
+        let now = board.inputs(self.input_count()).await.map_err(|fault| self.broken(fault))?;
+        // Not on connecting: a link that fails with its first command each time must not be tried in haste.
+        self.backoff.reset();
+        if std::mem::replace(inputs, now) == now { Ok(()) } else { self.send(BoardEvent::Inputs(now)).await }
     }
 
     async fn execute(
@@ -298,28 +286,23 @@ impl Driver {
         board: &mut Exchange,
         asked_at: Instant,
         command: BoardCommand,
-    ) -> Result<Result<(), Error>, Fault> {
+    ) -> Result<(), Error> {
         let BoardCommand::Pulse { ticket, coil, hold, warrant: _ } = command;
-        let failure = if clock::instant() - asked_at > AGE_MAX {
-            CommandError::Stale
+        let outcome = if clock::instant() - asked_at > AGE_MAX {
+            Err(CommandError::Stale)
         } else {
-            match self.pulse(board, coil, hold).await {
-                Ok(due) => {
-                    self.pulses.started(coil, ticket, due);
-                    return Ok(self.send(BoardEvent::Pulsed { ticket }).await);
-                }
-                Err(failure) => failure,
-            }
+            self.pulse(board, coil, hold).await
         };
-        let said = self.failed(&command, &failure).await;
-        match failure {
-            CommandError::Exchange(fault) if fault.is_in_doubt() => Err(fault),
-            CommandError::Exchange(_)
-            | CommandError::Down
-            | CommandError::Stale
-            | CommandError::NoSuchCoil { .. }
-            | CommandError::Hold(_)
-            | CommandError::NotDriven(_) => Ok(said),
+        match outcome {
+            Ok(due) => {
+                self.pulses.started(coil, ticket, due);
+                self.send(BoardEvent::Pulsed { ticket }).await
+            }
+            Err(CommandError::Exchange(fault)) if fault.is_in_doubt() => {
+                self.failed(&command, &fault).await?;
+                Err(self.broken(fault))
+            }
+            Err(why) => self.failed(&command, &why).await,
         }
     }
 
@@ -355,29 +338,46 @@ impl Driver {
     }
 
     /// Looks whether the pulse that is due first has ended, and ends it where it has not.
-    async fn check(&mut self, board: &mut Exchange) -> Result<Result<(), Error>, Fault> {
-        let Some((_, coil)) = self.pulses.next() else { return Ok(Ok(())) };
-        let by_board = !board.coil(coil).await?;
-        if !by_board {
-            tracing::error!(board = %self.config.board, coil, "a pulse did not end in time; switching it off");
-            board.switch_off(coil).await?;
-            if board.coil(coil).await? {
-                tracing::error!(board = %self.config.board, coil, "the coil does not drop; check the board");
+    async fn check(&mut self, board: &mut Exchange) -> Result<(), Error> {
+        let Some((_, coil)) = self.pulses.next() else { return Ok(()) };
+        match end(board, coil).await {
+            Ok(Some(by_board)) => {
+                if !by_board {
+                    tracing::error!(board = %self.config.board, coil, "a pulse did not end in time; switched off");
+                }
+                match self.pulses.ended(coil) {
+                    Some(ticket) => self.send(BoardEvent::Ended { ticket, by_board }).await,
+                    None => Ok(()),
+                }
+            }
+            Err(fault) if fault.is_in_doubt() => Err(self.broken(fault)),
+            stuck => {
                 self.pulses.postpone(coil, clock::instant() + SWITCH_OFF_RETRY);
-                return Ok(Ok(()));
+                if let Some(left_out) = self.stuck.may(clock::mono()) {
+                    let fault = stuck.err().map(tracing::field::display);
+                    tracing::error!(
+                        board = %self.config.board, coil, fault, left_out,
+                        "a pulse has not ended, and the coil can't be switched off; check the board"
+                    );
+                }
+                Ok(())
             }
         }
-        match self.pulses.ended(coil) {
-            Some(ticket) => Ok(self.send(BoardEvent::Ended { ticket, by_board }).await),
-            None => Ok(Ok(())),
-        }
+    }
+
+    fn broken(&self, source: Fault) -> Error {
+        Error::Exchange { address: self.config.address.clone(), source }
     }
 
     fn input_count(&self) -> u8 {
         self.config.inputs.clamp(1, INPUTS_MAX)
     }
 
-    async fn failed(&self, command: &BoardCommand, why: &CommandError) -> Result<(), Error> {
+    async fn failed(
+        &self,
+        command: &BoardCommand,
+        why: &(dyn std::error::Error + Sync),
+    ) -> Result<(), Error> {
         let BoardCommand::Pulse { ticket, .. } = *command;
         self.send(BoardEvent::Failed { ticket, detail: why.to_string() }).await
     }
@@ -389,9 +389,11 @@ impl Driver {
     }
 }
 
-/// What to do next, in this order when several could be.
-enum Turn {
-    Command(Option<(Instant, BoardCommand)>),
-    Check,
-    Poll,
+/// Sees to it that the coil is not driven: by the board itself, or else by us. `None`: it still is.
+async fn end(board: &mut Exchange, coil: u8) -> Result<Option<bool>, Fault> {
+    if !board.coil(coil).await? {
+        return Ok(Some(true));
+    }
+    board.switch_off(coil).await?;
+    Ok((!board.coil(coil).await?).then_some(false))
 }

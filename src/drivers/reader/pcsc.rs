@@ -32,7 +32,7 @@ use tokio::{
 use self::{
     card::CardError,
     field::{Field, Turn},
-    shared::{Peer, Shared, cancel},
+    shared::{CurrentContext, Peer, Shared},
 };
 use super::{
     UidOrder,
@@ -151,36 +151,6 @@ async fn watch_over(
             }
         }
         return;
-    }
-}
-
-/// The context the thread uses now, so that the handle can cancel its wait.
-#[derive(Debug, Default)]
-struct CurrentContext(std::sync::Mutex<Option<Cancel>>);
-
-struct Cancel(Context);
-
-impl std::fmt::Debug for Cancel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Cancel")
-    }
-}
-
-impl CurrentContext {
-    fn set(&self, context: Option<Context>) {
-        let before = std::mem::replace(&mut *self.lock(), context.map(Cancel));
-        // Outside the lock: releasing a context blocks when pcscd is stopped.
-        drop(before);
-    }
-
-    fn cancel(&self) {
-        if let Some(Cancel(context)) = self.lock().take() {
-            cancel(context);
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Cancel>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -12,7 +12,7 @@ mod codec;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -154,27 +154,17 @@ impl Driver {
     /// One opened line, until it fails.
     async fn session<L: Line>(&mut self, line: L) -> Error {
         let mut chip = Chip::over(line);
-        let error = match self.serve(&mut chip).await {
-            Ok(stopping) => stopping,
-            Err(source) => Error::Chip { port: self.config.port.clone(), source },
-        };
+        let Err(error) = self.serve(&mut chip).await;
         chip.into_port().discard();
         error
     }
 
-    async fn serve<L: Line>(&mut self, chip: &mut Chip<L>) -> Result<Error, Fault> {
+    async fn serve<L: Line>(&mut self, chip: &mut Chip<L>) -> Result<Infallible, Error> {
         let mut presence = Presence::default();
         let mut fresh = true;
         loop {
             if fresh {
-                let name = chip.begin().await?;
-                self.open_retry.reset();
-                let port = &self.config.port;
-                if let Some(event) = self.link.connected(|| format!("{name} on {port}"))
-                    && self.send(event).await.is_err()
-                {
-                    return Ok(Error::Stopping);
-                }
+                self.begin(chip).await?;
             }
             let asked = clock::instant();
             let found = match chip.look().await {
@@ -184,23 +174,35 @@ impl Driver {
                     fresh = true;
                     continue;
                 }
-                Err(fault) => return Err(fault),
+                Err(fault) => return Err(self.broken(fault)),
             };
             self.retry.reset();
             let took = clock::instant() - asked;
             let lay_there = std::mem::take(&mut fresh) && took <= LAY_THERE;
-            if self.act(found, lay_there, &mut presence).await.is_err() {
-                return Ok(Error::Stopping);
-            }
+            self.act(found, lay_there, &mut presence).await?;
             self.note_noise(chip.take_junk());
             if found != Found::Nothing {
-                chip.release().await?;
+                chip.release().await.map_err(|fault| self.broken(fault))?;
             }
             // Also when "nothing" came at once, so that no chip can keep us busy.
             if found != Found::Nothing || took < REST {
                 sleep(REST).await;
             }
         }
+    }
+
+    async fn begin<L: Line>(&mut self, chip: &mut Chip<L>) -> Result<(), Error> {
+        let name = chip.begin().await.map_err(|fault| self.broken(fault))?;
+        self.open_retry.reset();
+        let port = &self.config.port;
+        match self.link.connected(|| format!("{name} on {port}")) {
+            Some(event) => self.send(event).await,
+            None => Ok(()),
+        }
+    }
+
+    fn broken(&self, source: Fault) -> Error {
+        Error::Chip { port: self.config.port.clone(), source }
     }
 
     async fn act(&mut self, found: Found, lay_there: bool, presence: &mut Presence) -> Result<(), Error> {

@@ -2,7 +2,9 @@
 //! blocks even a wait with a time-out), so the handle must be able to tell, and to say so in its stead.
 
 use std::{
+    fmt, io,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -102,14 +104,38 @@ impl Shared {
     }
 }
 
-/// Wakes a thread that waits for a card. On a thread of its own: the call opens a connection to pcscd, and blocks
-/// when that is stopped.
-pub fn cancel(context: Context) {
-    let cancel = move || {
-        let _: Result<(), pcsc::Error> = context.cancel();
-    };
-    // Without it the thread ends at its next wait, within a second.
-    drop(std::thread::Builder::new().name("pcsc-cancel".to_owned()).spawn(cancel));
+/// The context the thread uses now, so that its wait can be cancelled.
+#[derive(Default)]
+pub struct CurrentContext(Mutex<Option<Context>>);
+
+impl fmt::Debug for CurrentContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CurrentContext")
+    }
+}
+
+impl CurrentContext {
+    pub fn set(&self, context: Option<Context>) {
+        let before = std::mem::replace(&mut *self.lock(), context);
+        // Outside the lock: releasing a context blocks when pcscd is stopped.
+        drop(before);
+    }
+
+    /// Wakes a thread that waits for a card. On a thread of its own: the call opens a connection to pcscd, and blocks
+    /// when that is stopped.
+    pub fn cancel(&self) {
+        let Some(context) = self.lock().take() else { return };
+        let cancel = move || {
+            let _: Result<(), pcsc::Error> = context.cancel();
+        };
+        // Without it the reader's thread ends after its wait, within a second.
+        let _: io::Result<thread::JoinHandle<()>> =
+            thread::Builder::new().name("pcsc-cancel".to_owned()).spawn(cancel);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Context>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]

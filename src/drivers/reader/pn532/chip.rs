@@ -82,8 +82,7 @@ impl<P: AsyncRead + AsyncWrite + Unpin> Chip<P> {
 
     /// Wakes the chip and makes it look for cards our way, whatever it was doing. Its name and firmware.
     pub async fn begin(&mut self) -> Result<String, Fault> {
-        let mut tries = 1..=WAKE_TRIES;
-        while let Some(number) = tries.next() {
+        for number in 1..=WAKE_TRIES {
             // 55s and time for its oscillator wake it from power-down (§7.2.11); an ACK ends whatever it was at.
             let mut wake = vec![0x55, 0x55];
             wake.extend([0x00; 14]);

@@ -144,17 +144,15 @@ impl Site {
     }
 
     async fn next(&mut self) -> ReaderEvent {
-        match timeout(ms(60_000), self.events.recv()).await.expect("nothing happened").unwrap() {
-            Event::Reader { what, .. } => what,
-            other => panic!("{other:?}"),
-        }
+        let event = timeout(ms(60_000), self.events.recv()).await.expect("nothing happened").unwrap();
+        let Event::Reader { what, .. } = event else { panic!("{event:?}") };
+        what
     }
 
     async fn lost(&mut self) -> String {
-        match self.next().await {
-            ReaderEvent::Lost { detail } => detail,
-            other => panic!("{other:?}"),
-        }
+        let event = self.next().await;
+        let ReaderEvent::Lost { detail } = event else { panic!("{event:?}") };
+        detail
     }
 
     fn nothing_said(&mut self) {

@@ -21,6 +21,9 @@ use crate::{
 /// sled's page cache. Decisions don't read it; a larger one only costs memory.
 const PAGE_CACHE_BYTES: u64 = 8 << 20;
 
+/// Most records written between two barriers: with more, a power cut can leave sled beyond repair.
+const BATCH: usize = 1000;
+
 const KEY_SCHEMA: &str = "schema";
 const KEY_CONTROLLER: &str = "controller";
 const KEY_UID_CHECK: &str = "uid_check";
@@ -45,7 +48,6 @@ pub struct Database {
 #[derive(Debug)]
 struct Staging {
     id: String,
-    parts: u32,
     generation: u64,
     tree: Tree,
     index: Index,
@@ -134,18 +136,30 @@ impl Database {
             return Ok(Staged::OutOfOrder { id: part.id });
         };
         staging.position.rejected += part.rejected;
-        let applied = records::apply(&staging.tree, staging.position, &part.items)?;
-        staging.position = applied.position;
         staging.next_part += 1;
-        for replaced in &applied.replaced {
-            staging.index.apply(replaced.old.as_ref(), replaced.new.as_ref());
-        }
-        let (number, parts, conflicts) = (part.part, staging.parts, applied.conflicts);
-        self.flush()?;
-        if number < parts {
-            return Ok(Staged::Part { id: part.id, part: number, conflicts });
+        let conflicts = self.stage_items(&part)?;
+        if part.part < part.parts {
+            return Ok(Staged::Part { id: part.id, part: part.part, conflicts });
         }
         self.swap(conflicts)
+    }
+
+    /// Nothing sees what is staged, so a large part needs not be one batch.
+    fn stage_items(&mut self, part: &Part) -> Result<Vec<String>, CacheError> {
+        let mut conflicts = Vec::new();
+        // A part without records still has a position to be written.
+        let batches = part.items.chunks(BATCH).chain(part.items.is_empty().then_some(&[][..]));
+        for items in batches {
+            let Some(staging) = self.staging.as_mut() else { break };
+            let applied = records::apply(&staging.tree, staging.position, items)?;
+            staging.position = applied.position;
+            for replaced in &applied.replaced {
+                staging.index.apply(replaced.old.as_ref(), replaced.new.as_ref());
+            }
+            conflicts.extend(applied.conflicts);
+            self.flush()?;
+        }
+        Ok(conflicts)
     }
 
     fn begin_staging(&mut self, part: &Part) -> Result<(), CacheError> {
@@ -157,7 +171,6 @@ impl Database {
         tree.clear().map_err(CacheError::sled("cleared"))?;
         self.staging = Some(Staging {
             id: part.id.clone(),
-            parts: part.parts,
             generation,
             tree,
             index: Index::new(self.config.doors.iter().cloned()),
