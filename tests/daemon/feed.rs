@@ -6,7 +6,7 @@ use crate::site::chain::digest;
 use crate::site::line::Line;
 use crate::site::people::assert_decided;
 use crate::site::records::{card, standing, with};
-use crate::site::{Builder, CONTROLLER, Site, eventually_asking};
+use crate::site::{Builder, CONTROLLER, Site, eventually, eventually_asking};
 
 const ANNA: &str = "04A1B2C3D4E5F6";
 
@@ -90,7 +90,7 @@ fn repeats_and_old_lists_change_nothing_and_an_overlap_only_its_new_part() {
     let wrong = put(&standing("g-wrong", "m-1", &["perimeter"]));
     // Already applied, whatever it says now; a lower epoch, as changes and as a snapshot.
     line.say("feed", &changes(5, 1, &[wrong.clone(), wrong.clone()]));
-    line.say("feed", &changes(4, 3, &[wrong.clone()]));
+    line.say("feed", &changes(4, 3, std::slice::from_ref(&wrong)));
     line.say("feed", &part(4, 9, "s-old", (1, 1), &[]));
     let three = standing("g-3", "m-3", &["rooms"]);
     line.say("feed", &changes(5, 2, &[wrong, put(&three)]));
@@ -238,4 +238,33 @@ fn a_message_that_removes_most_grants_is_applied_and_said_loudly() {
     line.say("feed", &changes(5, 15, &(4..8).map(delete).collect::<Vec<_>>()));
     in_step(&line, 5, 18, &grants[8..].iter().collect::<Vec<_>>());
     recorded(&site, "sync.mass_removal", 1);
+}
+
+/// Nobody answers when it asks here: only what the broker holds can bring it there, and the broker holds a message
+/// until it is acknowledged.
+#[test]
+fn a_kill_in_the_middle_of_the_feed_loses_nothing_the_broker_holds() {
+    const CHANGES: u64 = 900;
+    let (mut site, line) = site();
+    let records: Vec<Value> =
+        (1..=CHANGES).map(|n| standing(&format!("g-{n}"), "m-1", &["perimeter"])).collect();
+    let mut numbers = 1..;
+    let mut say = |records: &[Value]| {
+        for (record, number) in records.iter().zip(&mut numbers) {
+            line.say("feed", &changes(5, number, &[put(record)]));
+        }
+    };
+    let (before, offline) = records.split_at(600);
+    say(before);
+    eventually("first changes", || {
+        let said = site.ctl(&["sync", "--json"]);
+        (said.json()["applied"].as_u64() > Some(5)).then_some(())
+    });
+    let mark = line.mark();
+    site.daemon.kill();
+    say(offline);
+    site.start_again();
+    in_step(&line, 5, CHANGES, &records.iter().collect::<Vec<_>>());
+    let asked = line.heard(mark, "sync").iter().any(|sync| sync["want"] == "changes");
+    assert!(!asked, "something was lost on the way");
 }

@@ -161,3 +161,21 @@ fn one_message_of_at_most_500_events_is_under_way_at_a_time() {
     }
     assert_chain(&stored);
 }
+
+/// However early the daemon dies: no strike moves that the journal doesn't know of.
+#[test]
+fn every_opening_stands_in_the_journal_even_if_the_daemon_dies_with_it() {
+    let mut site = with_anna();
+    for round in 1..=4 {
+        assert!(site.board.wait_for_coil(0, false, LIMIT), "the strike never ends");
+        let before = time::now();
+        site.tap("entrance-in", ANNA);
+        site.board.wait_for_coil_change(before, 0, true, LIMIT).expect("the door opens");
+        site.daemon.kill();
+        site.start_again();
+        let granted = site.journal().iter().filter(|event| event["type"] == "access.granted").count();
+        assert_eq!(granted, round, "an opening is not in the journal");
+    }
+    assert_chain(&site.journal());
+    assert_eq!(site.ctl(&["journal", "verify"]).code, 0);
+}

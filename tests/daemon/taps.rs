@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::site::people::assert_decided;
 use crate::site::records::{card, instant, room, standing, with, written};
-use crate::site::{LIMIT, Site, eventually};
+use crate::site::{Builder, LIMIT, Site, eventually};
 
 const ANNA: &str = "04A1B2C3D4E5F6";
 const BO: &str = "04000000000B0B";
@@ -150,7 +150,7 @@ fn explain_is_exact_to_the_second_at_both_ends_of_the_window() {
 
 #[test]
 fn building_hours_hold_for_the_doors_marked_so() {
-    let site = crate::site::Builder::new().pn532("gym").running();
+    let site = Builder::new().pn532("gym").running();
     let closed = json!({ "type": "policy", "id": "site",
                          "opening_hours": [{ "days": ["mon"], "from": "00:00", "to": "00:01" }],
                          "exceptions": [] });
@@ -184,4 +184,31 @@ fn a_policy_and_narrowing_move_the_window() {
     assert_decided(&late, "access.denied", "too_late");
     assert_eq!(late["closes_at"], over["not_after"]);
     assert_eq!(late.get("grant").unwrap_or(&Value::Null), &Value::Null, "no grant let anyone in: {late:#}");
+}
+
+#[test]
+fn a_holder_who_needs_longer_gets_the_doors_longer_time() {
+    let lock = "coil = 0, strike_s = 1";
+    let site = Builder::new().edit(lock, &format!("{lock}, extended_s = 2")).running();
+    let slow = with(card("c-1", ANNA, "m-1"), "extended_time", true);
+    site.put([slow, standing("g-1", "m-1", &["perimeter"])]);
+    let before = time::now();
+    site.tap("entrance-in", ANNA);
+    let on = site.board.wait_for_coil_change(before, 0, true, LIMIT).expect("the strike is energised");
+    let off = site.board.wait_for_coil_change(on.at, 0, false, LIMIT).expect("and released");
+    let held = off.at.duration_since(on.at);
+    assert!(held.abs_diff(2 * STRIKE) <= TOLERANCE, "the strike was held for {held:?}");
+}
+
+#[test]
+fn a_reader_says_which_way_it_guards_and_may_answer_the_other_way_round() {
+    let out = "direction = \"out\"\nuid_order = \"reversed\"";
+    let site = Builder::new().edit_once("direction = \"in\"", out).running();
+    site.put([card("c-1", ANNA, "m-1"), standing("g-1", "m-1", &["perimeter"])]);
+    assert_decided(&site.decision("entrance-in", ANNA), "access.denied", "unknown_credential");
+    let event = site.decision("entrance-in", "F6E5D4C3B2A104");
+    assert_decided(&event, "access.granted", "standing");
+    assert_eq!(event["direction"], "out");
+    let question = ["explain", "--door", "entrance", "--uid", ANNA, "--direction", "out"];
+    assert_eq!(site.ask(&question)["direction"], "out");
 }

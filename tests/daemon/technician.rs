@@ -121,9 +121,9 @@ fn events_can_be_chosen_and_followed() {
     assert!(followed["seq"].as_u64() < denied["seq"].as_u64());
     drop(follower);
     let chosen = site.ctl(&["events", "--door", "room-4", "--type", "access.denied", "--json"]).lines();
-    assert_eq!(chosen, [denied.clone()]);
+    assert_eq!(chosen, std::slice::from_ref(&denied));
     let newest = site.ctl(&["events", "--type", "access", "--limit", "1", "--json"]).lines();
-    assert_eq!(newest, [denied.clone()]);
+    assert_eq!(newest, std::slice::from_ref(&denied));
     let since = site
         .ctl(&["events", "--since", denied["at"].as_str().unwrap(), "--type", "access", "--json"])
         .lines();

@@ -10,7 +10,7 @@ pub fn canonical(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
             let mut sorted: Vec<_> = fields.iter().collect();
-            sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+            sorted.sort_by_key(|(key, _)| *key);
             let field = |(key, value): &(&String, &Value)| {
                 format!("{}:{}", Value::from(key.as_str()), canonical(value))
             };
