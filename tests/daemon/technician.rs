@@ -120,6 +120,12 @@ fn events_can_be_chosen_and_followed() {
     let denied = follower.wait_for("refused tap, as it happens", |event| event["type"] == "access.denied");
     assert!(followed["seq"].as_u64() < denied["seq"].as_u64());
     drop(follower);
+    // Something of another type at the same door, and something at another one, come after it.
+    for door in [2, 1] {
+        let before = site.last_seq();
+        site.board.press_rex(door, Duration::from_millis(400)).unwrap();
+        site.in_journal(before, "request to exit", |event| event["type"] == "rex.pressed");
+    }
     let chosen = site.ctl(&["events", "--door", "room-4", "--type", "access.denied", "--json"]).lines();
     assert_eq!(chosen, std::slice::from_ref(&denied));
     let newest = site.ctl(&["events", "--type", "access", "--limit", "1", "--json"]).lines();
