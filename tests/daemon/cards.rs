@@ -103,3 +103,20 @@ fn a_card_that_cannot_be_read_is_no_tap_and_stops_nothing() {
         .collect();
     assert_eq!(decided.len(), 1, "{decided:#?}");
 }
+
+#[test]
+fn a_pcscd_that_hangs_is_said_and_blocks_no_other_reader_nor_the_way_down() {
+    let mut site = Builder::bare().pcsc("entrance", 0).pn532("room-4").running();
+    site.put([card("c-7", SEVEN, "m-1"), standing("g-1", "m-1", &["perimeter", "rooms"])]);
+    let mark = site.central().mark();
+    site.pcscd.as_ref().unwrap().pause().unwrap();
+    site.at_central_where(mark, "reader.lost", |event| event["reader"] == "entrance-in");
+    assert_decided(&site.decision("room-4-in", SEVEN), "access.granted", "standing");
+    let mark = site.central().mark();
+    site.pcscd.as_ref().unwrap().resume().unwrap();
+    site.at_central_where(mark, "reader.connected", |event| event["reader"] == "entrance-in");
+    pause("a card that is there so soon may have lain there before", CARD_AWAY);
+    assert_decided(&site.pcsc_decision(0, "entrance-in", SEVEN), "access.granted", "standing");
+    site.pcscd.as_ref().unwrap().pause().unwrap();
+    assert!(site.daemon.stop().success(), "it could not stop for a pcscd that hangs");
+}

@@ -179,3 +179,26 @@ fn every_opening_stands_in_the_journal_even_if_the_daemon_dies_with_it() {
     assert_chain(&site.journal());
     assert_eq!(site.ctl(&["journal", "verify"]).code, 0);
 }
+
+#[test]
+fn a_torn_last_line_of_the_journal_is_cut_and_the_chain_goes_on() {
+    let mut site = with_anna();
+    let event = site.decision("entrance-in", ANNA);
+    let arrived = |site: &Site, seq: &Value| site.central().events().iter().any(|event| event["seq"] == *seq);
+    eventually_asking("arrival of the tap", || arrived(&site, &event["seq"]).then_some(()));
+    site.daemon.kill();
+    let hash = event["hash"].as_str().unwrap().as_bytes();
+    let holds = |bytes: &[u8]| bytes.windows(hash.len()).any(|window| window == hash);
+    let mut segments = site.bytes_on_disk().into_iter().filter(|(_, bytes)| holds(bytes));
+    let (segment, mut bytes) = segments.next().expect("a journal file with the event");
+    bytes.extend(br#"{"seq":99,"at":"2026-11-2"#);
+    std::fs::write(&segment, bytes).unwrap();
+    site.start_again();
+    assert_decided(&site.decision("entrance-in", ANNA), "access.granted", "standing");
+    let journal = site.journal();
+    assert_chain(&journal);
+    let last = journal.last().unwrap()["seq"].clone();
+    eventually_asking("arrival of what came after", || arrived(&site, &last).then_some(()));
+    assert_chain(&site.central().events());
+    assert_eq!(site.central().violations(), []);
+}

@@ -8,9 +8,10 @@ use hardware_sim::time;
 use hardware_sim::wait::wall_now;
 use serde_json::{Value, json};
 
+use crate::site::chain::assert_chain;
 use crate::site::people::assert_decided;
 use crate::site::records::{card, instant, room, standing, with, written};
-use crate::site::{Builder, LIMIT, Site, eventually};
+use crate::site::{Builder, LIMIT, Site, eventually, eventually_asking};
 
 const ANNA: &str = "04A1B2C3D4E5F6";
 const BO: &str = "04000000000B0B";
@@ -211,4 +212,27 @@ fn a_reader_says_which_way_it_guards_and_may_answer_the_other_way_round() {
     assert_eq!(event["direction"], "out");
     let question = ["explain", "--door", "entrance", "--uid", ANNA, "--direction", "out"];
     assert_eq!(site.ask(&question)["direction"], "out");
+}
+
+#[test]
+fn taps_at_two_doors_at_once_are_each_decided_and_recorded_once() {
+    let site = Site::running();
+    site.put([card("c-1", ANNA, "m-1"), card("c-2", BO, "m-2")]);
+    site.put([standing("g-1", "m-1", &["perimeter"]), standing("g-2", "m-2", &["rooms"])]);
+    let each = [("entrance-in", ANNA), ("room-4-in", BO)];
+    std::thread::scope(|scope| {
+        for (reader, uid) in each {
+            let site = &site;
+            scope.spawn(move || (0..5).for_each(|_| site.tap(reader, uid)));
+        }
+    });
+    let granted = |reader: &str| {
+        let journal = site.journal();
+        journal.iter().filter(|event| event["type"] == "access.granted" && event["reader"] == reader).count()
+    };
+    eventually_asking("grant for every tap", || {
+        each.iter().all(|(reader, _)| granted(reader) >= 5).then_some(())
+    });
+    assert_eq!(each.map(|(reader, _)| granted(reader)), [5, 5]);
+    assert_chain(&site.journal());
 }

@@ -95,6 +95,15 @@ fn door_access_opens_and_is_recorded_with_who_asked_and_why() {
     assert!(by.contains(user.trim()) && by.contains(&uid), "who it was: {event:#}");
     assert!(event.to_string().contains("parcel for Anna"), "why: {event:#}");
     assert!(event.to_string().contains("room-4"), "which door: {event:#}");
+    assert!(site.board.wait_for_coil(2, false, LIMIT), "the strike never ends");
+    let before = time::now();
+    assert_eq!(site.ctl(&["door", "access", "--all"]).code, 0);
+    for coil in 0..4 {
+        assert!(
+            site.board.wait_for_coil_change(before, coil, true, LIMIT).is_some(),
+            "door {coil} stayed shut"
+        );
+    }
 }
 
 #[test]
