@@ -298,6 +298,21 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     all[all.len() / 2]
 }
 
+/// What one miss costs on this machine, now: a walk through 64 MiB, each step to where the last one says.
+fn miss_ns() -> f64 {
+    const STEPS: u32 = 1000;
+    let mut next: Vec<u32> = (0..1 << 24).collect();
+    let mut dice = Dice(3);
+    // Sattolo's shuffle: one circle through all of them.
+    for n in (1..next.len()).rev() {
+        next.swap(n, dice.roll(n as u32) as usize);
+    }
+    let mut at = 0_u32;
+    let mut walk =
+        |_| timed(|| at = (0..STEPS).fold(at, |at, _| next[at as usize])) as f64 / f64::from(STEPS);
+    median((0..1001).map(&mut walk))
+}
+
 /// A line of `/proc/self/status`, in bytes.
 fn status(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
@@ -432,6 +447,7 @@ fn main() {
     let mix = benches[SIZES.len() - 1].mix();
     let rounds = measure(&mut benches);
     let clock_ns = median((0..10_001).map(|_| timed(|| ()) as f64));
-    let rows: Vec<Row> = speed_rows(&rounds).into_iter().chain(memory).collect();
+    let miss = Row::new("a cache miss on this machine, now", None, miss_ns(), "ns");
+    let rows: Vec<Row> = speed_rows(&rounds).into_iter().chain([miss]).chain(memory).collect();
     report(&rows, &mix, clock_ns);
 }

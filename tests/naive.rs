@@ -137,7 +137,7 @@ fn days_around(zone: Tz, at: Instant, days: i64) -> impl Iterator<Item = NaiveDa
 
 // Windows.
 
-fn policy(held: &[Value]) -> Value {
+pub fn policy(held: &[Value]) -> Value {
     held.iter().find(|r| r["type"] == "policy").cloned().unwrap_or(Value::Null)
 }
 
@@ -204,7 +204,7 @@ fn latest(closes: Option<Instant>) -> Instant {
 }
 
 /// Of those that contain now the one that closes last. Chosen: of those that close together the one opened first.
-fn open(windows: &[Window], now: Instant) -> Option<Window> {
+pub fn open(windows: &[Window], now: Instant) -> Option<Window> {
     let mut containing: Vec<Window> = windows.iter().copied().filter(|w| within(*w, now)).collect();
     containing.sort_by_key(|(opens, closes)| (std::cmp::Reverse(latest(*closes)), *opens));
     containing.first().copied()

@@ -8,7 +8,9 @@ use latchd::{
         entry::{ClockNote, SyncNote},
     },
     wire::{
-        Digest, UidHasher, feed,
+        Digest, UidHasher,
+        canonical::canonical,
+        feed,
         journal::{ChainError, Checked, check, link},
         record::{key, record},
         stored::{StoredRecord, decode, encode},
@@ -217,25 +219,26 @@ proptest! {
         prop_assert_eq!(intact(&swapped, first, last), one == two);
     }
 
-    /// With every hash from the change on made anew, the end is another one.
+    /// A forger who makes the altered line's own hash anew is found at the next line, and one who makes all those
+    /// after it anew at the end.
     #[test]
-    fn a_rewritten_tail_ends_elsewhere(lines in lines(), pick in any::<Pick>()) {
+    fn a_line_with_a_forged_hash_is_found(lines in lines(), pick in any::<Pick>(), anew in any::<Pick>()) {
         let ((first, last), from) = (ends(&lines), pick.index(lines.len()));
-        let (mut forged, mut prev): (Vec<Vec<u8>>, _) = (lines[..from].to_vec(), None);
-        for (n, line) in lines[from..].iter().enumerate() {
+        let until = from + 1 + anew.index(lines.len() - from);
+        let (mut forged, mut prev) = (lines.clone(), None);
+        for (n, line) in lines.iter().enumerate().take(until).skip(from) {
             let mut value: Value = serde_json::from_slice(line).unwrap();
             let object = value.as_object_mut().unwrap();
             object.remove("hash");
-            if n == 0 {
-                object.insert("late".into(), json!("never"));
-            }
-            if let Some(prev) = prev {
-                object.insert("prev".into(), json!(format!("{prev}")));
-            }
+            match prev {
+                None => object.insert("late".into(), json!("never")),
+                Some(prev) => object.insert("prev".into(), json!(format!("{prev}"))),
+            };
             let hash = Digest::of(&value);
             value["hash"] = json!(hash.to_string());
             prev = Some(hash);
-            forged.push(value.to_string().into_bytes());
+            forged[n] = canonical(&value);
+            prop_assert!(check(&forged[n], None).is_ok());
         }
         prop_assert!(!intact(&forged, first, last));
     }
@@ -259,4 +262,23 @@ fn another_spelling_of_the_same_content_is_found() {
     assert!(check(format!("{line} ").as_bytes(), None).is_err());
     let twice = line.replacen('{', "{\"door\":\"room-4\",", 1);
     assert_eq!(check(twice.as_bytes(), None), Err(ChainError::Form));
+}
+
+/// A writer that leaves a number out, or gives one twice, makes a chain whose hashes are right.
+#[test]
+fn a_wrong_number_in_a_right_chain_is_found() {
+    let entry = |seq| Entry {
+        seq,
+        at: At::parse("2026-11-23T09:00:00Z").unwrap(),
+        clock: None,
+        kind: EntryKind::DoorOpened { door: DoorId::new("entrance").unwrap() },
+    };
+    let first = link(&entry(7), false, Digest::default());
+    let before = Some(check(first.line.as_bytes(), None).unwrap());
+    for (seq, is_next) in [(6, false), (7, false), (8, true), (9, false)] {
+        let line = link(&entry(seq), false, first.hash).line;
+        let found = check(line.as_bytes(), before).map(|own| own.seq);
+        let expected = if is_next { Ok(8) } else { Err(ChainError::Number { found: seq, expected: 8 }) };
+        assert_eq!(found, expected);
+    }
 }

@@ -76,10 +76,11 @@ fn jitter() -> impl Strategy<Value = Duration> {
     ]
 }
 
-/// An instant of a record: within three days of the anchor, mostly on a quarter of an hour.
+/// An instant of a record: within three days of the anchor, mostly on the hour, so that many meet.
 fn near(anchor: Instant) -> impl Strategy<Value = Instant> {
     let jitter = prop_oneof![9 => Just(Duration::zero()), 1 => jitter()];
-    (-300_i64..300, jitter).prop_map(move |(quarters, by)| anchor + Duration::minutes(15 * quarters) + by)
+    let quarters = prop_oneof![2 => (-40_i64..40).prop_map(|hours| 4 * hours), 1 => -300_i64..300];
+    (quarters, jitter).prop_map(move |(quarters, by)| anchor + Duration::minutes(15 * quarters) + by)
 }
 
 /// A bound of a standing grant: now and then as far away as the calendar goes.
@@ -115,7 +116,7 @@ fn hours() -> impl Strategy<Value = (String, String)> {
 }
 
 fn schedule() -> impl Strategy<Value = Value> {
-    let days = prop_oneof![1 => Just(127_u8), 2 => 1..128_u8];
+    let days = prop_oneof![1 => Just(127_u8), 1 => (0..7).prop_map(|n| 1_u8 << n), 2 => 1..128_u8];
     let interval = (days, hours()).prop_map(|(days, (from, to))| {
         let names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
         let days: Vec<_> = (0..7).filter(|n| days >> n & 1 == 1).map(|n| names[n]).collect();
@@ -176,9 +177,9 @@ fn places() -> impl Strategy<Value = (Vec<&'static str>, Vec<&'static str>)> {
 }
 
 fn grant(anchor: Instant) -> impl Strategy<Value = Value> {
-    let booking = || (0..3).prop_map(|n| format!("b-{n}"));
+    let booking = || (0..2).prop_map(|n| format!("b-{n}"));
     let booked = (near(anchor), 1..120_i64, optional(0.4, near(anchor)), weighted(0.7, booking()), booking());
-    let booked = (select(vec!["room", "room", "desk", "guest", "guest"]), booked).prop_map(
+    let booked = (select(vec!["room", "room", "desk", "guest", "guest", "guest"]), booked).prop_map(
         |(kind, (starts, quarters, booked_at, some, always))| {
             let booking = if kind == "guest" { Some(always) } else { some };
             json!({ "kind": kind, "starts_at": written(starts),
@@ -195,7 +196,7 @@ fn grant(anchor: Instant) -> impl Strategy<Value = Value> {
         });
     let window = prop_oneof![3 => booked, 2 => standing];
     let narrowing = (optional(0.12, near(anchor)), optional(0.12, near(anchor)));
-    let rest = (weighted(0.4, 1..4), weighted(0.3, any::<bool>()));
+    let rest = (weighted(0.6, 1..5), weighted(0.3, any::<bool>()));
     (grant_id(), 0..4, places(), window, narrowing, rest).prop_map(
         |(id, holder, (doors, zones), mut grant, (not_before, not_after), (capacity, override_lockdown))| {
             let more = json!({ "type": "grant", "id": id, "holder": format!("h-{holder}"), "doors": doors,
@@ -223,7 +224,7 @@ type Unscheduled = (Tap, Pick, bool, Duration);
 fn tap(anchor: Instant) -> impl Strategy<Value = Unscheduled> {
     let mode = prop_oneof![12 => Just("locked"), 2 => Just("locked_down"), 2 => Just("blocked"),
         2 => select(vec!["unlocked", "accessed", "locked_open"])];
-    let let_in = vec((0..3, 0..4), 0..4);
+    let let_in = vec((0..2, 0..4), 0..5);
     let trusted = prop::bool::weighted(0.9);
     let when = (any::<Pick>(), prop::bool::weighted(0.75), jitter());
     let uid = prop_oneof![9 => select(&UIDS[..5]), 1 => select(&UIDS[5..])];

@@ -84,6 +84,13 @@ impl Door {
         self.fault.replace(detail.to_owned()).is_none()
     }
 
+    /// The board did not do it: nothing more will be said of this pulse.
+    pub fn gave_up(&mut self, ticket: u64) {
+        if self.pulse == Some(ticket) {
+            self.pulse = None;
+        }
+    }
+
     /// A pulse has ended; an earlier one than the last says nothing about the lock.
     pub fn ended(&mut self, ticket: u64) {
         if self.pulse.is_none_or(|last| last == ticket) {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::index::Index;
+use super::index::{Index, Owners};
 use crate::{
     domain::{At, BoardId, BookingId, DoorId, Entry, HolderId, ReaderId, Record, Uid},
     wire::{
@@ -149,11 +149,13 @@ pub enum JournalCommand {
 /// What the cache is asked to keep.
 #[derive(Debug)]
 pub enum CacheCommand {
-    /// The changes of one message, up to the number `applied`, with how many of its records were refused.
+    /// The changes of one message, up to the number `applied`, with how many of its records were refused, and who
+    /// has the UIDs it puts.
     Apply {
         applied: u64,
         rejected: u64,
         items: Vec<Sealed>,
+        owners: Owners,
     },
     Stage(Part),
     Note(Note),

@@ -9,6 +9,9 @@
 //!
 //! One message is at the cache at a time: the link hands over the next when this one is done.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use super::event::Part;
@@ -158,7 +161,8 @@ impl SyncSession {
     }
 
     fn part(&mut self, now: Mono, part: Part, refused: Option<String>) -> Step {
-        if self.done_id.as_ref() == Some(&part.id) && part.epoch == self.position.epoch {
+        let is_in_force = self.done_id.as_ref() == Some(&part.id) && part.epoch == self.position.epoch;
+        if is_in_force && self.want != Want::Snapshot {
             return Step::Nothing;
         }
         if part.epoch == self.position.epoch && part.last < self.position.applied {
@@ -173,10 +177,13 @@ impl SyncSession {
             return Step::Nothing;
         }
         if part.part != 1 && part.part != expected {
+            let said_before = std::mem::replace(&mut self.in_gap, true);
             self.snapshot = None;
             self.set_want(now, Want::Snapshot);
-            return Step::Gap(format!("part {} of a snapshot came where part {expected} should", part.part));
+            let said = format!("part {} of a snapshot came where part {expected} should", part.part);
+            return if said_before { Step::Nothing } else { Step::Gap(said) };
         }
+        self.in_gap &= part.part != 1;
         let (id, epoch, parts) = (part.id.clone(), part.epoch, part.parts);
         self.snapshot = Some(Snapshot { id, epoch, parts, stored: part.part - 1 });
         self.repeat_at = Some(now.plus(PART_PATIENCE));

@@ -3,12 +3,23 @@
 
 use std::{fmt, time::Duration};
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A UTC instant. As text: RFC 3339 ending in `Z`. In binary forms: seconds and nanoseconds since 1970.
+///
+/// Kept as such, too: a decision reads, moves and compares a dozen of them, and only a reader needs a calendar date.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct At(DateTime<Utc>);
+pub struct At {
+    secs: i64,
+    /// Below a second, but for a leap second, as in [`DateTime`].
+    nanos: u32,
+}
+
+const SECOND_NS: u32 = 1_000_000_000;
+/// The ends of the calendar.
+const FIRST: At = At { secs: DateTime::<Utc>::MIN_UTC.timestamp(), nanos: 0 };
+const LAST: At = At { secs: DateTime::<Utc>::MAX_UTC.timestamp(), nanos: SECOND_NS - 1 };
 
 /// Why a text is not an instant of the wire.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -24,53 +35,61 @@ impl At {
         if !text.ends_with('Z') {
             return Err(refused());
         }
-        DateTime::parse_from_rfc3339(text).map(|t| At(t.with_timezone(&Utc))).map_err(|_| refused())
+        DateTime::parse_from_rfc3339(text).map(|t| At::from(t.with_timezone(&Utc))).map_err(|_| refused())
     }
 
+    /// `None` outside the calendar.
     pub fn from_parts(secs: i64, nanos: u32) -> Option<Self> {
-        DateTime::from_timestamp(secs, nanos).map(At)
+        let is_leap = || nanos < 2 * SECOND_NS && secs.rem_euclid(60) == 59;
+        let is_within = FIRST.secs <= secs && secs <= LAST.secs && (nanos < SECOND_NS || is_leap());
+        is_within.then_some(At { secs, nanos })
     }
 
     /// Whole seconds since 1970, rounded down.
     pub fn secs(self) -> i64 {
-        self.0.timestamp()
+        self.secs
     }
 
     /// Nanoseconds within the second.
     pub fn nanos(self) -> u32 {
-        self.0.timestamp_subsec_nanos()
+        self.nanos
     }
 
     pub fn utc(self) -> DateTime<Utc> {
-        self.0
+        DateTime::from_timestamp(self.secs, self.nanos).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     /// Cut to the millisecond: what a journal entry carries.
     pub fn floor_ms(self) -> Self {
-        At::from_parts(self.secs(), self.nanos() / 1_000_000 * 1_000_000).unwrap_or(self)
+        At { nanos: self.nanos / 1_000_000 * 1_000_000, ..self }
     }
 
-    /// This instant moved by whole seconds; stays at the end of the calendar instead of leaving it.
-    pub fn plus_s(self, secs: i64) -> Self {
-        let end = if secs < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
-        At(TimeDelta::try_seconds(secs).and_then(|d| self.0.checked_add_signed(d)).unwrap_or(end))
+    /// This instant moved by whole seconds; stays at the end of the calendar instead of leaving it. A leap second
+    /// moves as in [`DateTime`]: as the second before it when forward, as the one after when back.
+    pub fn plus_s(self, by: i64) -> Self {
+        let (secs, nanos) = match self.nanos.checked_sub(SECOND_NS) {
+            Some(nanos) if by > 0 => (self.secs, nanos),
+            Some(nanos) if by < 0 => (self.secs + 1, nanos),
+            _ => (self.secs, self.nanos),
+        };
+        At { secs: secs.saturating_add(by), nanos }.clamp(FIRST, LAST)
     }
 
     /// How long after `earlier` this is; zero when it is before it.
     pub fn since(self, earlier: At) -> Duration {
-        (self.0 - earlier.0).to_std().unwrap_or(Duration::ZERO)
+        (self.utc() - earlier.utc()).to_std().unwrap_or(Duration::ZERO)
     }
 }
 
 impl From<DateTime<Utc>> for At {
     fn from(t: DateTime<Utc>) -> Self {
-        At(t)
+        At { secs: t.timestamp(), nanos: t.timestamp_subsec_nanos() }
     }
 }
 
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+        f.write_str(&self.utc().to_rfc3339_opts(SecondsFormat::AutoSi, true))
     }
 }
 
@@ -135,4 +154,43 @@ pub struct Now {
     pub mono: Mono,
     pub wall: At,
     pub trust: ClockTrust,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_rfc_3339_ending_in_z_is_an_instant() {
+        for text in ["2026-11-23T09:00:00", "2026-11-23T10:00:00+01:00", "2026-02-30T00:00:00Z", "Z", ""] {
+            assert!(At::parse(text).is_err(), "{text}");
+        }
+        for text in ["2026-11-23T09:00:00Z", "2026-11-23T09:00:00.001Z", "1969-12-31T23:59:59.5Z"] {
+            let expected = text.replace(".5Z", ".500Z");
+            assert_eq!(At::parse(text).unwrap().to_string(), expected);
+        }
+    }
+
+    /// The calendar's own arithmetic is the measure, a leap second and the ends of the calendar included.
+    #[test]
+    fn moving_an_instant_is_what_the_calendar_does() {
+        let texts = [
+            "2026-11-23T09:00:00.25Z",
+            "2016-12-31T23:59:60.5Z",
+            "1969-12-31T23:59:59Z",
+            "0000-01-01T00:00:00Z",
+        ];
+        for at in texts.map(|t| At::parse(t).unwrap()) {
+            for by in [-86_400, -61, -1, 0, 1, 59, 1800, 100_000_000] {
+                let expected = at.utc() + chrono::TimeDelta::seconds(by);
+                assert_eq!(at.plus_s(by), At::from(expected), "{at} {by}");
+                assert_eq!(At::from(expected).utc(), expected);
+            }
+        }
+        let (first, last) = (At::from(DateTime::<Utc>::MIN_UTC), At::from(DateTime::<Utc>::MAX_UTC));
+        assert_eq!((first.plus_s(-1), last.plus_s(1)), (first, last));
+        assert_eq!((first.plus_s(i64::MIN), last.plus_s(i64::MAX)), (first, last));
+        assert_eq!(At::from_parts(last.secs() + 1, 0), None);
+        assert_eq!(At::from_parts(0, SECOND_NS), None);
+    }
 }

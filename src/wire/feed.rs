@@ -7,7 +7,7 @@ use super::{
     fields::{FieldError, Fields},
     record,
 };
-use crate::domain::{Change, ControllerId};
+use crate::domain::{Change, ControllerId, Record};
 
 /// Most records or changes in one message. The link's limit of bytes is reached before it by records of usual size;
 /// this one keeps a message of empty ones from filling the memory.
@@ -36,6 +36,16 @@ pub type Item = Result<Sealed, FieldError>;
 pub struct Sealed {
     pub change: Change,
     pub digest: Digest,
+}
+
+impl Sealed {
+    /// The record it puts.
+    pub fn put(&self) -> Option<&Record> {
+        match &self.change {
+            Change::Put(record) => Some(record),
+            Change::Delete(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -64,6 +64,9 @@ impl Controller {
 
     fn pulse_failed(&mut self, now: Now, ticket: u64, detail: &str) {
         let Some(pulse) = self.pulses.remove(&ticket) else { return };
+        if let Some(door) = self.door(pulse.door) {
+            door.gave_up(ticket);
+        }
         if let Some(reader) = pulse.reader {
             self.feedback(&reader, Feedback::Fault);
         }
@@ -76,6 +79,8 @@ impl Controller {
 
     fn pulse_ended(&mut self, now: Now, ticket: u64, by_board: bool) {
         let Some(pulse) = self.pulses.remove(&ticket) else { return };
+        // Of pulses that ran into each other only the last is said to have ended.
+        self.pulses.retain(|&other, p| p.door != pulse.door || other > ticket);
         if let Some(door) = self.door(pulse.door) {
             door.ended(ticket);
         }

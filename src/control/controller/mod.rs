@@ -7,6 +7,8 @@ mod doors;
 mod queries;
 mod syncing;
 mod taps;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -103,6 +105,8 @@ pub struct Controller {
     index: Index,
     let_in: LetIn,
     heard: Heard,
+    /// When central was heard in this run, by the clock nobody sets.
+    heard_at: Option<Mono>,
     stale: bool,
     sync: SyncSession,
     outbox: Outbox,
@@ -132,6 +136,8 @@ pub struct Controller {
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// When central was heard is noted at most this often, in seconds of wall time.
 const NOTE_HEARD_EVERY_S: u64 = 60;
+/// What was noted about hearing central may be this much later than now, in seconds: clocks are corrected.
+const HEARD_AHEAD_S: i64 = 5;
 /// A checkpoint of the journal is noted every so many entries, so that a start has little to read again.
 const CHECKPOINT_EVERY: u64 = 1000;
 
@@ -171,6 +177,7 @@ impl Controller {
             index: restored.index,
             let_in: restored.let_in,
             heard: restored.heard,
+            heard_at: None,
             clock,
             hasher,
             settings,
@@ -193,7 +200,7 @@ impl Controller {
             self.record(now, remark);
         }
         self.note_clock(now, why);
-        self.stale = self.is_stale(now, self.settings.stale_after);
+        self.stale = now.trust.is_trusted() && self.is_stale(now, self.settings.stale_after);
         self.forget_old_guests(now);
     }
 
@@ -297,11 +304,20 @@ impl Controller {
         }
     }
 
+    /// In this run by the clock nobody sets. Before it, what was noted counts, unless it lies in the future: a wall
+    /// clock that once ran ahead must not keep a door fresh for years.
     fn is_stale(&self, now: Now, after: Duration) -> bool {
-        self.heard.central_at.is_none_or(|at| now.wall.since(at) > after)
+        match (self.heard_at, self.heard.central_at) {
+            (Some(heard), _) => now.mono.since(heard) > after,
+            (None, Some(at)) => at > now.wall.plus_s(HEARD_AHEAD_S) || now.wall.since(at) > after,
+            (None, None) => true,
+        }
     }
 
     fn note_staleness(&mut self, now: Now) {
+        if !now.trust.is_trusted() {
+            return;
+        }
         let stale = self.is_stale(now, self.settings.stale_after);
         if std::mem::replace(&mut self.stale, stale) == stale {
             return;
@@ -316,6 +332,10 @@ impl Controller {
 
     /// Central said something that was meant for us.
     fn heard_central(&mut self, now: Now) {
+        self.heard_at = Some(now.mono);
+        if !now.trust.is_trusted() {
+            return;
+        }
         self.heard.central_at = Some(now.wall);
         if self.heard_noted.is_none_or(|at| now.wall.since(at).as_secs() >= NOTE_HEARD_EVERY_S) {
             self.heard_noted = Some(now.wall);

@@ -248,7 +248,7 @@ impl Controller {
                 decide_credential(self.facts(), moment, holder, &credential)
             }
         };
-        Ok(explained(door.clone(), direction, now.wall, decision))
+        Ok(explained(door.clone(), direction, at.unwrap_or_else(|| now.wall.floor_ms()), decision))
     }
 
     fn find_credential(&self, id: &CredentialId) -> Option<(Holder<'_>, CredentialView<'_>)> {

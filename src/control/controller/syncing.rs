@@ -8,7 +8,7 @@ use crate::{
     },
     domain::{EntryKind, Now},
     wire::{
-        feed::{Ack, Feed, MessageError},
+        feed::{Ack, Feed, MessageError, Sealed},
         outgoing::Sync,
     },
 };
@@ -56,7 +56,8 @@ impl Controller {
             }
             Step::Apply { applied, rejected, items, refused } => {
                 self.note_refused(now, refused);
-                self.hand_to_cache(token, CacheCommand::Apply { applied, rejected, items });
+                let owners = self.index.owners(items.iter().filter_map(Sealed::put));
+                self.hand_to_cache(token, CacheCommand::Apply { applied, rejected, items, owners });
             }
             Step::Stage { part, refused } => {
                 self.note_refused(now, refused);

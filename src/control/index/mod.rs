@@ -6,15 +6,23 @@
 
 mod interned;
 mod packed;
+mod table;
 
-use std::hash::BuildHasher as _;
-
-use hashbrown::HashTable;
+use std::{collections::BTreeMap, hash::BuildHasher as _};
 
 pub use packed::{CredentialView, GrantView, Item};
 
-use self::{interned::Interned, packed::ItemKind};
-use crate::domain::{Credential, DoorId, Grant, Kind, Policy, Record, Schedule, Terms, UidHash, ZoneId};
+use self::{
+    interned::Interned,
+    packed::ItemKind,
+    table::{Slot, Table},
+};
+use crate::domain::{
+    Credential, CredentialId, DoorId, Grant, Kind, Policy, Record, Schedule, Terms, UidHash, ZoneId,
+};
+
+/// Which credential has a UID.
+pub type Owners = BTreeMap<UidHash, CredentialId>;
 
 /// A door by its place in the site's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,22 +44,15 @@ struct Place {
     covered_by: Vec<u64>,
 }
 
-/// A hash table's entry: enough of the hash to place it again when the table grows, and whose run to look in.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    hash: u32,
-    holder: u32,
-}
-
 #[derive(Debug, Default)]
 pub struct Index {
     /// Each holder's run; an empty one is free.
     runs: Vec<Box<[u8]>>,
     free: Vec<u32>,
-    by_holder: HashTable<Slot>,
-    by_uid: HashTable<Slot>,
+    by_holder: Table,
+    by_uid: Table,
     /// One entry for each `room` grant with a booking.
-    by_booking: HashTable<Slot>,
+    by_booking: Table,
     covers: Interned<Cover>,
     schedules: Interned<Schedule>,
     places: Vec<Place>,
@@ -109,10 +110,18 @@ impl Index {
 
     /// The holder of the credential with this UID, and the credential.
     pub fn by_uid(&self, uid: &UidHash) -> Option<(Holder<'_>, CredentialView<'_>)> {
-        let hash = uid_hash(uid);
-        let is = |slot: &Slot| slot.hash == hash && self.credential_in(slot.holder, uid).is_some();
-        let slot = self.by_uid.find(spread(hash), is)?;
-        Some((self.holder(slot.holder), self.credential_in(slot.holder, uid)?))
+        let in_run = |n| Some((self.holder(n), self.credential_in(n, uid)?));
+        self.by_uid.with(uid_hash(uid)).find_map(in_run)
+    }
+
+    /// Who has each UID that these changes put, before them: a later credential takes it over.
+    pub fn owners<'a>(&self, puts: impl IntoIterator<Item = &'a Record>) -> Owners {
+        let uids = puts.into_iter().filter_map(|record| match record {
+            Record::Credential(c) => c.uid,
+            Record::Grant(_) | Record::Policy(_) => None,
+        });
+        let owner = |uid| CredentialId::new(self.by_uid(&uid)?.1.id).ok().map(|id| (uid, id));
+        uids.filter_map(owner).collect()
     }
 
     pub fn by_holder(&self, holder: &str) -> Option<Holder<'_>> {
@@ -121,13 +130,7 @@ impl Index {
 
     /// The `room` grants of a booking with their holders: the hosts'.
     pub fn hosts<'a>(&'a self, booking: &'a str) -> impl Iterator<Item = (Holder<'a>, GrantView<'a>)> {
-        let hash = text_hash(booking);
-        let mut numbers: Vec<u32> = self
-            .by_booking
-            .iter_hash(spread(hash))
-            .filter(|slot| slot.hash == hash)
-            .map(|slot| slot.holder)
-            .collect();
+        let mut numbers: Vec<u32> = self.by_booking.with(text_hash(booking)).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers.into_iter().map(|n| self.holder(n)).flat_map(move |holder| {
@@ -178,7 +181,7 @@ impl Index {
     fn add_credential(&mut self, c: &Credential) {
         let n = self.append(c.holder.as_str(), &packed::credential(c));
         if let Some(uid) = &c.uid {
-            insert(&mut self.by_uid, Slot { hash: uid_hash(uid), holder: n });
+            self.by_uid.insert(Slot { hash: uid_hash(uid), holder: n });
         }
         self.credentials += 1;
     }
@@ -186,7 +189,7 @@ impl Index {
     fn remove_credential(&mut self, c: &Credential) {
         let Some(n) = self.cut(c.holder.as_str(), ItemKind::Credential, c.id.as_str()) else { return };
         if let Some(uid) = &c.uid {
-            remove(&mut self.by_uid, Slot { hash: uid_hash(uid), holder: n });
+            self.by_uid.remove(Slot { hash: uid_hash(uid), holder: n });
         }
         self.credentials -= 1;
         self.free_if_empty(n);
@@ -201,7 +204,7 @@ impl Index {
         let schedule = g.schedule.as_ref().map(|s| self.schedules.take(s).0);
         let n = self.append(g.holder.as_str(), &packed::grant(g, cover_no, schedule));
         if let Some(booking) = host_booking(g) {
-            insert(&mut self.by_booking, Slot { hash: text_hash(booking), holder: n });
+            self.by_booking.insert(Slot { hash: text_hash(booking), holder: n });
         }
         self.grants += 1;
     }
@@ -217,7 +220,7 @@ impl Index {
         self.covers.give_back(cover);
         schedule.into_iter().for_each(|s| self.schedules.give_back(s));
         if let Some(booking) = host_booking(g) {
-            remove(&mut self.by_booking, Slot { hash: text_hash(booking), holder: n });
+            self.by_booking.remove(Slot { hash: text_hash(booking), holder: n });
         }
         self.grants -= 1;
         self.free_if_empty(n);
@@ -236,9 +239,7 @@ impl Index {
     }
 
     fn find_holder(&self, holder: &str) -> Option<u32> {
-        let hash = text_hash(holder);
-        let is = |slot: &Slot| slot.hash == hash && self.holder(slot.holder).id() == holder;
-        self.by_holder.find(spread(hash), is).map(|slot| slot.holder)
+        self.by_holder.with(text_hash(holder)).find(|n| self.holder(*n).id() == holder)
     }
 
     /// Adds an item to a holder's run, beginning one where there is none.
@@ -264,7 +265,7 @@ impl Index {
                 (self.runs.len() - 1) as u32
             }
         };
-        insert(&mut self.by_holder, Slot { hash: text_hash(holder), holder: n });
+        self.by_holder.insert(Slot { hash: text_hash(holder), holder: n });
         n
     }
 
@@ -283,7 +284,7 @@ impl Index {
             return;
         }
         let hash = text_hash(id);
-        remove(&mut self.by_holder, Slot { hash, holder: n });
+        self.by_holder.remove(Slot { hash, holder: n });
         if let Some(run) = self.runs.get_mut(n as usize) {
             *run = Box::default();
         }
@@ -307,17 +308,11 @@ impl<'a> Holder<'a> {
     }
 
     pub fn credentials(&self) -> impl Iterator<Item = CredentialView<'a>> + use<'a> {
-        self.items().filter_map(|item| match item {
-            Item::Credential(c) => Some(c),
-            Item::Grant(_) => None,
-        })
+        packed::open(self.run).1.credentials()
     }
 
     pub fn grants(&self) -> impl Iterator<Item = GrantView<'a>> + use<'a> {
-        self.items().filter_map(|item| match item {
-            Item::Grant(g) => Some(g),
-            Item::Credential(_) => None,
-        })
+        packed::open(self.run).1.grants()
     }
 }
 
@@ -352,18 +347,49 @@ fn uid_hash(uid: &UidHash) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
-/// The table wants 64 bits with entropy at both ends.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::HolderId,
+        wire::{UidHasher, record::record},
+    };
 
-fn insert(table: &mut HashTable<Slot>, slot: Slot) {
-    table.insert_unique(spread(slot.hash), slot, |s| spread(s.hash));
-}
+    fn put(text: &str) -> Record {
+        record(&serde_json::from_str(text).unwrap(), &UidHasher::new(&[7; 32])).unwrap()
+    }
 
-fn remove(table: &mut HashTable<Slot>, slot: Slot) {
-    let found = table.find_entry(spread(slot.hash), |s| s.hash == slot.hash && s.holder == slot.holder);
-    if let Ok(entry) = found {
-        entry.remove();
+    /// What stays behind would never be seen in an answer, only in the memory of a site that books for years.
+    #[test]
+    fn what_was_taken_out_leaves_nothing_behind() {
+        let mut index = Index::new([(DoorId::new("entrance").unwrap(), Vec::new())]);
+        let records = [
+            r#"{"type":"credential","id":"c-1","uid":"04A1B2C3","holder":"h-1","status":"active"}"#,
+            r#"{"type":"grant","id":"g-1","kind":"room","holder":"h-1","doors":["entrance"],"booking":"b-1",
+                "starts_at":"2026-11-23T09:00:00Z","ends_at":"2026-11-23T10:00:00Z"}"#,
+            r#"{"type":"grant","id":"g-2","kind":"standing","holder":"h-2","zones":["rooms"],
+                "schedule":[{"days":["mon"],"from":"08:00","to":"18:00"}]}"#,
+        ]
+        .map(put);
+        for _ in 0..3 {
+            records.iter().for_each(|r| index.apply(None, Some(r)));
+            assert_eq!((index.by_uid.len(), index.by_holder.len(), index.by_booking.len()), (1, 2, 1));
+            records.iter().for_each(|r| index.apply(Some(r), None));
+            assert_eq!((index.by_uid.len(), index.by_holder.len(), index.by_booking.len()), (0, 0, 0));
+            assert_eq!((index.covers.iter().count(), index.schedules.iter().count()), (0, 0));
+            assert_eq!((index.runs.len(), index.free.len()), (2, 2));
+        }
+    }
+
+    #[test]
+    fn a_replacement_under_another_holder_moves() {
+        let mut index = Index::new([(DoorId::new("entrance").unwrap(), Vec::new())]);
+        let old = put(r#"{"type":"grant","id":"g-1","kind":"standing","holder":"h-1","doors":["entrance"]}"#);
+        let Record::Grant(mut moved) = old.clone() else { unreachable!() };
+        moved.holder = HolderId::new("h-2").unwrap();
+        index.apply(None, Some(&old));
+        index.apply(Some(&old), Some(&Record::Grant(moved)));
+        assert!(index.by_holder("h-1").is_none());
+        assert_eq!(index.by_holder("h-2").unwrap().grants().count(), 1);
     }
 }

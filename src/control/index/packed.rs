@@ -184,6 +184,21 @@ impl<'a> Items<'a> {
         let (&tag, body) = self.0.take(len)?.split_first()?;
         Some((tag, body))
     }
+
+    /// The bodies of the items of one kind; the others are stepped over unread.
+    fn of(mut self, kind: ItemKind) -> impl Iterator<Item = Cursor<'a>> {
+        std::iter::from_fn(move || self.raw())
+            .filter(move |(tag, _)| *tag == kind as u8)
+            .map(|(_, body)| Cursor(body))
+    }
+
+    pub fn credentials(self) -> impl Iterator<Item = CredentialView<'a>> {
+        self.of(ItemKind::Credential).map_while(Cursor::credential)
+    }
+
+    pub fn grants(self) -> impl Iterator<Item = GrantView<'a>> {
+        self.of(ItemKind::Grant).map_while(Cursor::grant)
+    }
 }
 
 impl<'a> Iterator for Items<'a> {

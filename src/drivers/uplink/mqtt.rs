@@ -21,7 +21,7 @@ use crate::{
     drivers::backoff::Backoff,
     wire::{
         UidHasher,
-        feed::{ack, feed},
+        feed::{Feed, MessageError, ack, feed},
         outgoing::{Offline, events, to_json},
     },
 };
@@ -69,14 +69,17 @@ enum LinkError {
     Undone,
 }
 
+type FeedMessage = Result<Feed, MessageError>;
+
 /// How a served connection ended.
 enum Ended {
     Lost(LinkError),
     Stopped,
 }
 
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// From the start of a connection to its subscriptions.
+/// A broker's answer to a ping comes behind all it has poured out before: a large snapshot, say.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// From the start of a connection to the broker's answer.
 const ANSWER: Duration = Duration::from_secs(10);
 /// For the last publishes of a clean stop.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -86,10 +89,17 @@ const MAX_INCOMING_BYTES: u32 = 4 << 20;
 const MAX_EVENTS_BYTES: usize = 100 * 1024;
 /// Messages central may have under way to us.
 const RECEIVE_MAXIMUM: u16 = 32;
-/// Packets between the poll task and us. Above what `RECEIVE_MAXIMUM` and acknowledgements can fill.
-const PACKETS: usize = 256;
-/// Publishes waiting for the event loop.
-const REQUESTS: usize = 512;
+/// Packets between the poll task and us. Few, because brokers were seen to send far more than `RECEIVE_MAXIMUM`:
+/// what does not fit stays in the socket.
+const PACKETS: usize = 8;
+/// The socket's receive buffer. rumqttc sends one acknowledgement for every read, and a read takes up to ten messages
+/// if they are there: with little room they come one by one, and acknowledgements keep pace.
+const RECEIVE_BUFFER_BYTES: u32 = 32 * 1024;
+/// Messages on `feed` read ahead of the one at the controller, so that reading overlaps with storing.
+const READ_AHEAD: usize = 4;
+/// Requests waiting for the event loop. It takes one for every ten packets it reads, so while a broker pours out what
+/// it has kept, acknowledgements pile up: as many as there are packet ids, at most.
+const REQUESTS: usize = (1 << 16) + 512;
 
 /// Serves the link until `commands` is closed.
 pub async fn run(
@@ -154,8 +164,9 @@ struct Session<'a> {
     packets: Receiver<Result<Incoming, LinkError>>,
     poll: tokio::task::JoinHandle<()>,
     source: &'a mut EventSource,
-    /// Messages on `feed` that wait; the first one is at the controller, under the number `tokens`.
-    feed: VecDeque<Publish>,
+    /// Messages on `feed` that wait, read already (what was read is taken out when it goes to the controller). The
+    /// first one is at the controller, under the number `tokens`.
+    feed: VecDeque<(Publish, Option<FeedMessage>)>,
     tokens: &'a mut u64,
     up: bool,
 }
@@ -186,7 +197,7 @@ impl<'a> Session<'a> {
         tokio::pin!(patience);
         loop {
             let step = tokio::select! {
-                packet = self.packets.recv() => match packet {
+                packet = self.packets.recv(), if self.feed.len() < READ_AHEAD => match packet {
                     Some(Ok(packet)) => self.packet(packet).await,
                     Some(Err(error)) => Err(error),
                     None => Err(LinkError::NoAnswer),
@@ -201,9 +212,14 @@ impl<'a> Session<'a> {
                 () = &mut patience, if !self.up => Err(LinkError::NoAnswer),
             };
             if let Err(error) = step {
-                return Ended::Lost(error);
+                return Ended::Lost(self.cause().unwrap_or(error));
             }
         }
+    }
+
+    /// Why the event loop ended, if it did: it takes no requests any more, but the reason waits behind packets.
+    fn cause(&mut self) -> Option<LinkError> {
+        std::iter::from_fn(|| self.packets.try_recv().ok()).find_map(Result::err)
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the other packets are the event loop's business")]
@@ -211,19 +227,23 @@ impl<'a> Session<'a> {
         match packet {
             Incoming::ConnAck(_) => {
                 let filter = |suffix| Filter::new(self.topic(suffix), QoS::AtLeastOnce);
-                self.client.try_subscribe_many([filter("feed"), filter("ack")]).map_err(|_| LinkError::Full)
-            }
-            Incoming::SubAck(answer) => {
-                use rumqttc::v5::mqttbytes::v5::SubscribeReasonCode::Success;
-                if let Some(code) = answer.return_codes.iter().find(|c| !matches!(c, Success(_))) {
-                    return Err(LinkError::Refused(format!("{code:?}")));
-                }
+                self.client
+                    .try_subscribe_many([filter("feed"), filter("ack")])
+                    .map_err(|_| LinkError::Full)?;
+                // From here on: what the broker has kept for us comes before its answer to the subscription, and
+                // what we publish comes behind the subscription.
                 self.up = true;
                 let detail = format!("{}:{}", self.config.host, self.config.port);
                 tracing::info!(broker = detail, "connected");
                 say(self.events, UplinkEvent::Connected { detail }).await;
-                self.offer().await;
                 Ok(())
+            }
+            Incoming::SubAck(answer) => {
+                use rumqttc::v5::mqttbytes::v5::SubscribeReasonCode::Success;
+                match answer.return_codes.iter().find(|c| !matches!(c, Success(_))) {
+                    Some(code) => Err(LinkError::Refused(format!("{code:?}"))),
+                    None => Ok(()),
+                }
             }
             Incoming::Publish(publish) => self.received(publish).await,
             _ => Ok(()),
@@ -233,7 +253,8 @@ impl<'a> Session<'a> {
     async fn received(&mut self, publish: Publish) -> Result<(), LinkError> {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         if topic == self.topic("feed") {
-            self.feed.push_back(publish);
+            let message = feed(&publish.payload, &self.config.controller, self.hasher);
+            self.feed.push_back((publish, Some(message)));
             if self.feed.len() == 1 {
                 self.offer().await;
             }
@@ -246,11 +267,9 @@ impl<'a> Session<'a> {
         self.client.try_ack(&publish).map_err(|_| LinkError::Full)
     }
 
-    /// Hands the first waiting message to the controller. Not before it knows of the connection: what it answers
-    /// would be lost.
+    /// Hands the first waiting message to the controller.
     async fn offer(&mut self) {
-        if let Some(publish) = self.feed.front().filter(|_| self.up) {
-            let message = feed(&publish.payload, &self.config.controller, self.hasher);
+        if let Some(message) = self.feed.front_mut().and_then(|(_, message)| message.take()) {
             *self.tokens += 1;
             say(self.events, UplinkEvent::Feed { token: *self.tokens, message }).await;
         }
@@ -264,7 +283,7 @@ impl<'a> Session<'a> {
             // One that was at the controller when an earlier connection ended is delivered again.
             UplinkCommand::Done { token } if token != *self.tokens => Ok(()),
             UplinkCommand::Done { .. } => {
-                if let Some(publish) = self.feed.pop_front() {
+                if let Some((publish, _)) = self.feed.pop_front() {
                     self.client.try_ack(&publish).map_err(|_| LinkError::Full)?;
                     self.offer().await;
                 }
@@ -343,6 +362,7 @@ fn options(config: &Config) -> MqttOptions {
     options.set_max_packet_size(Some(MAX_INCOMING_BYTES));
     let mut network = options.network_options();
     network.set_tcp_nodelay(true);
+    network.set_tcp_recv_buffer_size(RECEIVE_BUFFER_BYTES);
     options.set_network_options(network);
     if let Some(login) = &config.login {
         options.set_credentials(login.username.clone(), login.password.clone());

@@ -10,7 +10,11 @@ use sled::{Db, Tree};
 
 use super::{CacheError, Config, records};
 use crate::{
-    control::{Applied, Note, Part, Staged, index::Index, let_in::LetIn},
+    control::{
+        Applied, Note, Part, Staged,
+        index::{Index, Owners},
+        let_in::LetIn,
+    },
     domain::{BookingId, HolderId, UidHash},
     wire::{
         feed::Sealed,
@@ -117,10 +121,16 @@ impl Database {
     }
 
     /// Applies one message, durably.
-    pub fn apply(&mut self, applied: u64, rejected: u64, items: &[Sealed]) -> Result<Applied, CacheError> {
+    pub fn apply(
+        &mut self,
+        applied: u64,
+        rejected: u64,
+        items: &[Sealed],
+        owners: Owners,
+    ) -> Result<Applied, CacheError> {
         let rejected = self.position.rejected + rejected;
         let before = Position { applied, rejected, ..self.position };
-        let done = records::apply(&self.records, before, items)?;
+        let done = records::apply(&self.records, before, items, owners)?;
         self.flush()?;
         self.position = done.position;
         Ok(done)
@@ -151,7 +161,8 @@ impl Database {
         let batches = part.items.chunks(BATCH).chain(part.items.is_empty().then_some(&[][..]));
         for items in batches {
             let Some(staging) = self.staging.as_mut() else { break };
-            let applied = records::apply(&staging.tree, staging.position, items)?;
+            let owners = staging.index.owners(items.iter().filter_map(Sealed::put));
+            let applied = records::apply(&staging.tree, staging.position, items, owners)?;
             staging.position = applied.position;
             for replaced in &applied.replaced {
                 staging.index.apply(replaced.old.as_ref(), replaced.new.as_ref());

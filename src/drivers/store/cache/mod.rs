@@ -114,8 +114,8 @@ impl Drop for Cache {
 fn run(mut database: Database, commands: &Receiver<CacheCommand>, events: &Sender<Event>) {
     for command in commands {
         let answer = match command {
-            CacheCommand::Apply { applied, rejected, items } => {
-                match database.apply(applied, rejected, &items) {
+            CacheCommand::Apply { applied, rejected, items, owners } => {
+                match database.apply(applied, rejected, &items, owners) {
                     Ok(applied) => Some(CacheEvent::Applied(applied)),
                     Err(error) => Some(CacheEvent::Failed { detail: error.to_string() }),
                 }

@@ -2,9 +2,12 @@
 //!
 //! ```text
 //!  g<id>  grant       digest, record        m      position
-//!  c<id>  credential  digest, record        u<16>  hashed UID -> credential's id
+//!  c<id>  credential  digest, record
 //!  p      policy      digest, record
 //! ```
+//!
+//! Who has a UID is not kept here: a key that is spread by a hash costs a page of memory for every record of a large
+//! snapshot. The index knows it.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +15,8 @@ use sled::{Batch, Tree};
 
 use super::CacheError;
 use crate::{
-    control::{Applied, Replaced},
-    domain::{Change, Credential, CredentialId, Record, RecordKey, UidHash},
+    control::{Applied, Replaced, index::Owners},
+    domain::{Change, Credential, CredentialId, Record, RecordKey},
     wire::{
         Digest,
         feed::Sealed,
@@ -27,15 +30,22 @@ const POSITION: &[u8] = b"m";
 struct Pending<'a> {
     tree: &'a Tree,
     written: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Who has the UIDs that are put, as the changes go on.
+    owners: Owners,
     position: Position,
     replaced: Vec<Replaced>,
     conflicts: Vec<String>,
 }
 
 /// Applies changes in order, as one batch with the position they lead to. Not durable yet.
-pub fn apply(tree: &Tree, position: Position, items: &[Sealed]) -> Result<Applied, CacheError> {
-    let mut pending =
-        Pending { tree, written: BTreeMap::new(), position, replaced: Vec::new(), conflicts: Vec::new() };
+pub fn apply(
+    tree: &Tree,
+    position: Position,
+    items: &[Sealed],
+    owners: Owners,
+) -> Result<Applied, CacheError> {
+    let (written, replaced, conflicts) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let mut pending = Pending { tree, written, owners, position, replaced, conflicts };
     for item in items {
         pending.change(item)?;
     }
@@ -70,10 +80,6 @@ fn record_key(key: &RecordKey) -> Vec<u8> {
         RecordKey::Grant(id) => [b"g", id.as_str().as_bytes()].concat(),
         RecordKey::Policy => b"p".to_vec(),
     }
-}
-
-fn uid_key(uid: &UidHash) -> Vec<u8> {
-    [b"u".as_slice(), &uid.0].concat()
 }
 
 impl Pending<'_> {
@@ -120,8 +126,10 @@ impl Pending<'_> {
 
     fn remove(&mut self, key: &RecordKey, old: &StoredRecord) {
         self.written.insert(record_key(key), None);
-        if let Record::Credential(Credential { uid: Some(uid), .. }) = &old.record {
-            self.written.insert(uid_key(uid), None);
+        if let Record::Credential(Credential { id, uid: Some(uid), .. }) = &old.record
+            && self.owners.get(uid) == Some(id)
+        {
+            self.owners.remove(uid);
         }
         self.count(&old.record, -1);
         self.position.digest = self.position.digest.xor(old.digest);
@@ -129,17 +137,14 @@ impl Pending<'_> {
 
     /// The later change wins the UID: whoever has it keeps their id without one.
     fn claim_uid(&mut self, credential: &Credential) -> Result<(), CacheError> {
-        let Some(uid) = &credential.uid else { return Ok(()) };
-        if let Some(owner) = self.get(&uid_key(uid))? {
-            let owner = String::from_utf8_lossy(&owner).into_owned();
-            self.take_uid_from(&owner, &credential.id)?;
+        let Some(uid) = credential.uid else { return Ok(()) };
+        match self.owners.insert(uid, credential.id.clone()) {
+            Some(owner) if owner != credential.id => self.take_uid_from(owner, &credential.id),
+            _ => Ok(()),
         }
-        self.written.insert(uid_key(uid), Some(credential.id.as_str().as_bytes().to_vec()));
-        Ok(())
     }
 
-    fn take_uid_from(&mut self, owner: &str, winner: &CredentialId) -> Result<(), CacheError> {
-        let Ok(owner) = CredentialId::new(owner) else { return Ok(()) };
+    fn take_uid_from(&mut self, owner: CredentialId, winner: &CredentialId) -> Result<(), CacheError> {
         let key = RecordKey::Credential(owner);
         let Some(stored) = self.record(&key)? else { return Ok(()) };
         let Record::Credential(had) = &stored.record else { return Ok(()) };

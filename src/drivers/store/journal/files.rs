@@ -40,6 +40,8 @@ pub struct Opened {
     pub(super) len: u64,
     /// First `seq` of each segment, in order.
     pub(super) segments: Vec<u64>,
+    /// When a segment is full.
+    pub(super) segment_bytes: u64,
     pub id: String,
     pub end: End,
     pub acknowledged: u64,
@@ -78,6 +80,7 @@ impl Opened {
             file: None,
             len: 0,
             segments,
+            segment_bytes: SEGMENT_BYTES,
             id,
             end: End::default(),
             acknowledged,
@@ -100,18 +103,22 @@ impl Opened {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(JournalError::file("read", &path))?;
         let before = self.before(first)?;
-        let (end, whole, why) = scan(&bytes, before);
+        let (end, whole, why) = scan(&bytes, first, before);
         self.end = end;
         self.len = whole as u64;
         if whole < bytes.len() {
             let cut = bytes.get(whole..).unwrap_or_default();
             let why = why.unwrap_or_default();
-            self.torn = Some(format!("{} bytes cut off the end after event {}: {why}", cut.len(), end.seq));
+            let mut said = format!("{} bytes cut off the end after event {}: {why}", cut.len(), end.seq);
             // One torn line was never durable. More than that is somebody's evidence.
-            if cut.iter().filter(|b| **b == b'\n').count() > 0 {
-                let aside = format!("{first:020}.cut");
+            if cut.contains(&b'\n') {
+                let aside = free_name(&self.dir, &format!("{first:020}.cut"));
                 write_whole(&self.dir, &aside, cut).map_err(JournalError::file("set aside", &path))?;
+                // Central may have what was cut, and drops what comes again under the same id and number.
+                self.id = make_id(&self.dir)?;
+                said = format!("{said}; set aside as {aside}, the journal goes on as {}", self.id);
             }
+            self.torn = Some(said);
             file.set_len(self.len).map_err(JournalError::file("cut", &path))?;
             file.sync_all().map_err(JournalError::file("sync", &path))?;
         }
@@ -120,19 +127,25 @@ impl Opened {
         Ok(())
     }
 
-    /// What the last segment links to: the end of the one before it.
-    fn before(&self, first: u64) -> Result<Option<Checked>, JournalError> {
-        let Some(&earlier) = self.segments.iter().rev().nth(1) else { return Ok(None) };
+    /// What the last segment links to: the end of the one before it, if that is whole.
+    fn before(&self, first: u64) -> Result<Before, JournalError> {
+        let Some(&earlier) = self.segments.iter().rev().nth(1) else { return Ok(Before::default()) };
         let path = segment_path(&self.dir, earlier);
         let bytes = fs::read(&path).map_err(JournalError::file("read", &path))?;
         let last = bytes.trim_ascii_end().rsplit(|b| *b == b'\n').next().unwrap_or_default();
-        Ok(check(last, None).ok().filter(|checked| checked.seq + 1 == first))
+        let checked = check(last, None).ok().filter(|checked| checked.seq + 1 == first);
+        Ok(Before { checked, at: latest_time(&bytes) })
     }
 
     /// Begins the segment that starts with `seq`. Its name is on disk when this returns.
     pub(super) fn begin_segment(&mut self, seq: u64) -> std::io::Result<()> {
         let path = segment_path(&self.dir, seq);
-        let file = OpenOptions::new().create_new(true).read(true).write(true).mode(0o640).open(path)?;
+        // An empty one is left when this was interrupted.
+        let file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o640).open(path)?;
+        if file.metadata()?.len() > 0 {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
         File::open(&self.dir)?.sync_all()?;
         self.file = Some(file);
         self.segments.push(seq);
@@ -168,11 +181,21 @@ impl Opened {
     }
 }
 
+/// What a segment follows.
+#[derive(Debug, Default)]
+struct Before {
+    checked: Option<Checked>,
+    /// The latest time of a trusted clock in the segment before.
+    at: Option<At>,
+}
+
 /// Checks lines one after the other. Returns the end, how many bytes are whole, and why the rest is not.
-fn scan(bytes: &[u8], before: Option<Checked>) -> (End, usize, Option<String>) {
-    let (mut last, mut whole, mut at) = (before, 0, None);
-    let end = |last: Option<Checked>, at| {
-        last.map_or(End::default(), |c: Checked| End { seq: c.seq, hash: c.hash, at })
+fn scan(bytes: &[u8], first: u64, before: Before) -> (End, usize, Option<String>) {
+    let (mut last, mut whole, mut at) = (before.checked, 0, before.at);
+    // Without anything to follow the numbers still go on: none is used twice.
+    let end = |last: Option<Checked>, at| match last {
+        Some(Checked { seq, hash }) => End { seq, hash, at },
+        None => End { seq: first.saturating_sub(1), hash: Digest::default(), at },
     };
     for line in bytes.split_inclusive(|b| *b == b'\n') {
         let Some(content) = line.strip_suffix(b"\n") else {
@@ -183,9 +206,14 @@ fn scan(bytes: &[u8], before: Option<Checked>) -> (End, usize, Option<String>) {
             Err(error) => return (end(last, at), whole, Some(error.to_string())),
         }
         whole += line.len();
-        at = time_of(content).or(at);
+        at = at.max(time_of(content));
     }
     (end(last, at), whole, None)
+}
+
+/// The time of the last event of a segment whose clock was trusted.
+pub(super) fn latest_time(segment: &[u8]) -> Option<At> {
+    segment.rsplit(|b| *b == b'\n').find_map(time_of)
 }
 
 /// The time of an event whose clock was trusted: one that was not must not count against a right clock later.
@@ -204,16 +232,25 @@ fn load_id(dir: &Path) -> Result<String, JournalError> {
             Ok(id) => Ok(id.to_string()),
             Err(_) => Err(JournalError::Id { path }),
         },
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            let mut random = [0; 16];
-            getrandom::fill(&mut random).map_err(JournalError::Random)?;
-            let id = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
-            write_whole(dir, "id", format!("{id}\n").as_bytes())
-                .map_err(JournalError::file("write", &path))?;
-            Ok(id)
-        }
+        Err(e) if e.kind() == ErrorKind::NotFound => make_id(dir),
         Err(e) => Err(JournalError::file("read", &path)(e)),
     }
+}
+
+fn make_id(dir: &Path) -> Result<String, JournalError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(JournalError::Random)?;
+    let id = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
+    write_whole(dir, "id", format!("{id}\n").as_bytes())
+        .map_err(JournalError::file("write", &dir.join("id")))?;
+    Ok(id)
+}
+
+/// This name, or the first like it that nothing has.
+fn free_name(dir: &Path, name: &str) -> String {
+    let numbered = (2..).map(|n| format!("{name}-{n}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    names.find(|name| !dir.join(name).exists()).unwrap_or_else(|| name.to_owned())
 }
 
 /// A number that is missing or can't be read counts as 0: everything is sent again, and central drops repeats.

@@ -124,8 +124,8 @@ impl Reader {
                 }
                 // The end of this segment: the event is in the next one, or not there yet.
                 Ok(_) | Err(_) => {
-                    let at_start_of_next = self.seek(seq).filter(|p| p.segment == seq);
-                    self.open = at_start_of_next;
+                    let in_its_own = place.segment == seq;
+                    self.open = self.seek(seq).filter(|p| p.segment == seq && !in_its_own);
                     self.open.as_ref()?;
                 }
             }

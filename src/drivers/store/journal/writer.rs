@@ -8,13 +8,10 @@ use std::{
 
 use tokio::sync::mpsc::Sender;
 
-use super::{
-    files::{End, Opened, SEGMENT_BYTES, segment_path},
-    reader::Reader,
-};
+use super::files::{End, Opened, latest_time, segment_path};
 use crate::{
     control::{Event, JournalCommand, JournalEvent, Recorded},
-    domain::Entry,
+    domain::{Entry, entry::ClockNote},
     wire::journal::link,
 };
 
@@ -113,7 +110,7 @@ impl Writer {
     }
 
     fn try_write(&mut self, count: usize, commands: &Receiver<JournalCommand>) -> std::io::Result<End> {
-        if self.files.file.is_none() || self.files.len >= SEGMENT_BYTES {
+        if self.files.file.is_none() || self.files.len >= self.files.segment_bytes {
             self.roll()?;
         }
         let (lines, end) = self.linked(count);
@@ -137,7 +134,8 @@ impl Writer {
             let linked = link(entry, self.late.contains(&entry.seq), end.hash);
             lines.push_str(&linked.line);
             lines.push('\n');
-            end = End { seq: entry.seq, hash: linked.hash, at: Some(entry.at) };
+            let trusted = Some(entry.at).filter(|_| entry.clock != Some(ClockNote::Untrusted));
+            end = End { seq: entry.seq, hash: linked.hash, at: end.at.max(trusted) };
         }
         (lines, end)
     }
@@ -164,12 +162,14 @@ impl Writer {
             return false;
         }
         let too_many = self.files.end.seq.saturating_sub(next - 1) >= self.files.config.max_events;
-        too_many || self.is_older_than_kept(*next)
+        too_many || self.oldest_is_too_old()
     }
 
-    fn is_older_than_kept(&self, next: u64) -> bool {
-        let youngest_of_it = Reader::new(&self.files.dir).event(next - 1).and_then(|e| e.at());
-        match (youngest_of_it, self.files.end.at) {
+    /// By times of a trusted clock alone: one that ran ahead, or began in 1970, must not make events go.
+    fn oldest_is_too_old(&self) -> bool {
+        let Some(&oldest) = self.files.segments.first() else { return false };
+        let bytes = std::fs::read(segment_path(&self.files.dir, oldest)).unwrap_or_default();
+        match (latest_time(&bytes), self.files.end.at) {
             (Some(then), Some(now)) => now.since(then) > self.files.config.keep,
             _ => false,
         }
