@@ -1,1 +1,73 @@
-fn main() {}
+//! The daemon's command line.
+
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use latchd::daemon::{self, config};
+use tracing_subscriber::EnvFilter;
+
+/// Opens doors for those who have booked what is behind them.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/latchd/latchd.toml")]
+    config: PathBuf,
+    /// What is logged: a level (error, warn, info, debug, trace), or one for each module.
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "LATCHD_LOG")]
+    log: String,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Check the configuration, name every mistake, and drive nothing. Exits with 0 or 1.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = match config::load(&arguments.config) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match arguments.verb {
+        Some(Verb::Check) => {
+            println!(
+                "{}: good: {} doors, {} readers, {} boards",
+                arguments.config.display(),
+                config.doors.len(),
+                config.readers.len(),
+                config.boards.len()
+            );
+            ExitCode::SUCCESS
+        }
+        None => run(&config, &arguments.log),
+    }
+}
+
+fn run(config: &config::Config, filter: &str) -> ExitCode {
+    let filter = match EnvFilter::try_new(filter) {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("latchd: the log filter {filter:?} can't be read: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    match daemon::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("latchd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

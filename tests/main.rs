@@ -1,6 +1,15 @@
 //! The one integration binary: rules by the contract's examples and by properties, layers by reading the imports,
 //! and the real daemon among real peers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking where it stands, in its helping functions too"
+)]
+
+mod latchctl;
 mod layers;
 mod naive;
 mod properties;

@@ -1,3 +1,18 @@
 //! The simulated site: everything a controller is wired to, so that everything runs on a desk.
 //!
 //! It shares no code with the daemon: its codecs are its own, so that a mistake made twice is seen.
+
+pub mod board;
+pub mod broker;
+pub mod card;
+pub mod central;
+pub mod demo;
+pub mod orders;
+pub mod pcscd;
+pub mod pn532;
+pub mod record;
+pub mod time;
+pub mod uid;
+pub mod until_told;
+pub mod wait;
+pub mod watched;

@@ -1,6 +1,6 @@
 //! The decision: one answer, with one reason. A pure function of the index, the site and the moment.
 //!
-//! The table in `docs/rules.md` ("The decision"), row by row; the first row that applies ends it.
+//! The table in `docs/contract/rules.md` ("The decision"), row by row; the first row that applies ends it.
 
 use std::cmp::Reverse;
 

@@ -3,13 +3,35 @@
 
 use std::time::Duration;
 
-use crate::domain::{BoardId, ReaderId, Uid};
+use super::index::{Index, Owners};
+use crate::{
+    domain::{At, BoardId, BookingId, DoorId, Entry, HolderId, ReaderId, Record, Uid},
+    wire::{
+        feed::{Ack, Feed, MessageError, Sealed},
+        outgoing::{DoorState, Status, Sync},
+        stored::{Heard, Position},
+    },
+};
 
 /// Something happened. Sent by the drivers over one bounded queue.
 #[derive(Debug)]
 pub enum Event {
-    Reader { reader: ReaderId, what: ReaderEvent },
-    Board { board: BoardId, what: BoardEvent },
+    Reader {
+        reader: ReaderId,
+        what: ReaderEvent,
+    },
+    Board {
+        board: BoardId,
+        what: BoardEvent,
+    },
+    Journal(JournalEvent),
+    Cache(CacheEvent),
+    Uplink(UplinkEvent),
+    Operator(OperatorEvent),
+    /// The controller's own deadline has come.
+    Tick,
+    /// The daemon is told to stop.
+    Stopping,
 }
 
 /// What a reader's driver says. A tap is one card coming into the field; a card that lies on the reader when the link
@@ -84,7 +106,7 @@ pub enum Warrant {
     Rex,
 }
 
-/// Proof that the journal entry `seq` is on disk. Only the journal makes one (`attest`), a test reads who calls it.
+/// Proof that the journal is on disk through the entry `seq`. Only the journal makes one (`attest`), a test reads who calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded {
     seq: u64,
@@ -101,9 +123,210 @@ impl Recorded {
     }
 }
 
+/// What the journal says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalEvent {
+    /// Everything up to this entry is on disk.
+    Recorded(Recorded),
+    /// It can't be written now; entries are kept and tried again.
+    Failed { detail: String },
+}
+
+/// What the journal is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalCommand {
+    Append(Entry),
+    /// The door of this entry was released before the entry was on disk.
+    MarkLate {
+        seq: u64,
+    },
+    /// Central has stored everything up to here.
+    Acknowledged {
+        through: u64,
+    },
+}
+
+/// What the cache is asked to keep.
+#[derive(Debug)]
+pub enum CacheCommand {
+    /// The changes of one message, up to the number `applied`, with how many of its records were refused, and who
+    /// has the UIDs it puts.
+    Apply {
+        applied: u64,
+        rejected: u64,
+        items: Vec<Sealed>,
+        owners: Owners,
+    },
+    Stage(Part),
+    Note(Note),
+}
+
+/// One part of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    pub id: String,
+    pub part: u32,
+    pub parts: u32,
+    pub epoch: u64,
+    pub last: u64,
+    pub items: Vec<Sealed>,
+    /// Records of this part that were refused.
+    pub rejected: u64,
+}
+
+/// Small things that outlast a restart. Not waited for: the journal can tell them again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    Heard(Heard),
+    /// All notes for journal entries up to here have been made.
+    Checkpoint {
+        seq: u64,
+    },
+    LetIn {
+        booking: BookingId,
+        holder: HolderId,
+        at: At,
+        seq: u64,
+    },
+    Forget {
+        booking: BookingId,
+    },
+}
+
+/// What the cache says.
+#[derive(Debug)]
+pub enum CacheEvent {
+    /// On disk, behind a barrier.
+    Applied(Applied),
+    Staged(Staged),
+    Failed {
+        detail: String,
+    },
+}
+
+/// What one message did to the records. Only a cache makes one, after the barrier: it is what the index may follow,
+/// and what the broker may be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    pub position: Position,
+    /// In order.
+    pub replaced: Vec<Replaced>,
+    /// A sentence for each credential that lost its UID to a later one.
+    pub conflicts: Vec<String>,
+}
+
+/// A record as it was and as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    pub old: Option<Record>,
+    pub new: Option<Record>,
+}
+
+/// How far a snapshot has come.
+#[derive(Debug)]
+pub enum Staged {
+    Part {
+        id: String,
+        part: u32,
+        conflicts: Vec<String>,
+    },
+    /// This part does not follow what is staged.
+    OutOfOrder {
+        id: String,
+    },
+    /// The last part was in: on disk, and in place of what was.
+    InForce {
+        id: String,
+        position: Position,
+        index: Box<Index>,
+        conflicts: Vec<String>,
+    },
+}
+
+/// What the link to central says.
+#[derive(Debug)]
+pub enum UplinkEvent {
+    Connected {
+        detail: String,
+    },
+    /// Said once for each loss; the driver goes on trying for ever.
+    Disconnected {
+        detail: String,
+    },
+    /// A message on `feed`. The next one comes when this one is `Done`, or after a new connection.
+    Feed {
+        token: u64,
+        message: Result<Feed, MessageError>,
+    },
+    Ack {
+        message: Result<Ack, MessageError>,
+    },
+    /// Events from the journal were handed to the broker, through this one.
+    Sent {
+        through: u64,
+    },
+}
+
+/// What the link to central is asked to do. All of it is dropped while there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UplinkCommand {
+    /// What the message on `feed` changed is on disk (or it changed nothing): acknowledge it to the broker.
+    Done {
+        token: u64,
+    },
+    /// It could not be put on disk: drop the connection, so that the broker delivers it again.
+    Undone,
+    Sync(Sync),
+    Status(Status),
+    Door(DoorState),
+    /// One message with events of the journal, from this one on, none after `through`.
+    SendEvents {
+        from: u64,
+        through: u64,
+    },
+}
+
+/// What a technician asks for that changes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorEvent {
+    /// Comes back with the answer.
+    pub token: u64,
+    /// User name and uid.
+    pub by: String,
+    pub request: OperatorRequest,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperatorRequest {
+    /// Open once, as a tap would.
+    Access {
+        door: DoorId,
+        reason: Option<String>,
+    },
+    Resync,
+}
+
+/// What became of it: the journal entry it stands in, or a sentence why not.
+pub type OperatorAnswer = Result<u64, String>;
+
 /// Something is to be done.
 #[derive(Debug)]
 pub enum Action {
-    Board { board: BoardId, command: BoardCommand },
-    Feedback { reader: ReaderId, feedback: Feedback },
+    Board {
+        board: BoardId,
+        command: BoardCommand,
+    },
+    Feedback {
+        reader: ReaderId,
+        feedback: Feedback,
+    },
+    Journal(JournalCommand),
+    Cache(CacheCommand),
+    Uplink(UplinkCommand),
+    Answer {
+        token: u64,
+        answer: OperatorAnswer,
+    },
+    /// An index that was replaced. Letting go of a million grants takes longer than a door should wait.
+    Discard(Box<Index>),
 }

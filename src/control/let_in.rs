@@ -1,5 +1,5 @@
-//! Which guests have been let in on which booking. It outlasts a restart: the journal's `guest.arrived` entries tell
-//! it again (see `Controller::replay`).
+//! Which guests have been let in on which booking. It outlasts a restart: the cache keeps it, and what the cache
+//! missed the journal's `guest.arrived` entries tell again at start.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,11 +1,22 @@
 //! The controller: a pure function of what happened and what time it is.
 //!
-//! No async, no clock, no I/O: [`Controller::handle`] takes an [`Event`] at a [`crate::domain::Now`] and says what is
-//! to be done as [`Action`]s. The same inputs give the same outputs, so a whole site runs in a simulator.
+//! No async, no clock, no I/O: [`Controller::handle`] takes an [`Event`] at a [`clock::Reading`] and says what is to
+//! be done as [`Action`]s. The same inputs give the same outputs, so a whole site runs in a simulator.
 
+pub mod clock;
+pub mod controller;
 pub mod decide;
+pub mod door;
 pub mod event;
 pub mod index;
 pub mod let_in;
+pub mod outbox;
+pub mod settings;
+pub mod sync;
 
-pub use event::{Action, BoardCommand, BoardEvent, Event, Feedback, Inputs, ReaderEvent, Recorded, Warrant};
+pub use controller::Controller;
+pub use event::{
+    Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Feedback, Inputs,
+    JournalCommand, JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent,
+    Recorded, Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
+};

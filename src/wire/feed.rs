@@ -7,11 +7,11 @@ use super::{
     fields::{FieldError, Fields},
     record,
 };
-use crate::domain::{Change, ControllerId};
+use crate::domain::{Change, ControllerId, Record};
 
-/// Most records or changes in one message: what one transaction, and so one barrier, may hold (sled: at most 1,000
-/// between barriers). Central's own limit is smaller.
-pub const MAX_ITEMS: usize = 1000;
+/// Most records or changes in one message. The link's limit of bytes is reached before it by records of usual size;
+/// this one keeps a message of empty ones from filling the memory.
+pub const MAX_ITEMS: usize = 20_000;
 
 /// A message that is not understood at all, and so changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,16 @@ pub type Item = Result<Sealed, FieldError>;
 pub struct Sealed {
     pub change: Change,
     pub digest: Digest,
+}
+
+impl Sealed {
+    /// The record it puts.
+    pub fn put(&self) -> Option<&Record> {
+        match &self.change {
+            Change::Put(record) => Some(record),
+            Change::Delete(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

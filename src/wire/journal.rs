@@ -19,7 +19,7 @@ pub enum ChainError {
     NotAnObject,
     #[error("`{0}` is missing or not what it should be")]
     Field(&'static str),
-    #[error("its number is {found}, {expected} should follow: {} missing", if found > expected { "events are" } else { "or repeated, none" })]
+    #[error("its number is {found}, {expected} should follow: {}", if found > expected { "events are missing" } else { "it is there twice, or was inserted" })]
     Number { found: u64, expected: u64 },
     #[error(
         "`prev` is not the hash of the event before: that one was altered, or one was removed or inserted"

@@ -29,11 +29,21 @@ impl UidHasher {
     pub fn hash(&self, uid: &Uid) -> UidHash {
         let mut mac = self.keyed.clone();
         mac.update(uid.bytes());
-        let full: [u8; 32] = mac.finalize().into_bytes().into();
-        let mut cut = [0; 16];
-        cut.iter_mut().zip(full).for_each(|(c, f)| *c = f);
-        UidHash(cut)
+        cut(&mac.finalize().into_bytes().into())
     }
+
+    /// What tells this key from another without telling the key.
+    pub fn check(&self) -> UidHash {
+        let mut mac = self.keyed.clone();
+        mac.update(b"latchd uid key check");
+        cut(&mac.finalize().into_bytes().into())
+    }
+}
+
+fn cut(full: &[u8; 32]) -> UidHash {
+    let mut cut = [0; 16];
+    cut.iter_mut().zip(full).for_each(|(c, f)| *c = *f);
+    UidHash(cut)
 }
 
 impl fmt::Debug for UidHasher {

@@ -8,7 +8,7 @@ mod interned;
 mod packed;
 mod table;
 
-use std::hash::BuildHasher as _;
+use std::{collections::BTreeMap, hash::BuildHasher as _};
 
 pub use packed::{CredentialView, GrantView, Item};
 
@@ -17,7 +17,12 @@ use self::{
     packed::ItemKind,
     table::{Slot, Table},
 };
-use crate::domain::{Credential, DoorId, Grant, Kind, Policy, Record, Schedule, Terms, UidHash, ZoneId};
+use crate::domain::{
+    Credential, CredentialId, DoorId, Grant, Kind, Policy, Record, Schedule, Terms, UidHash, ZoneId,
+};
+
+/// Which credential has a UID.
+pub type Owners = BTreeMap<UidHash, CredentialId>;
 
 /// A door by its place in the site's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +112,16 @@ impl Index {
     pub fn by_uid(&self, uid: &UidHash) -> Option<(Holder<'_>, CredentialView<'_>)> {
         let in_run = |n| Some((self.holder(n), self.credential_in(n, uid)?));
         self.by_uid.with(uid_hash(uid)).find_map(in_run)
+    }
+
+    /// Who has each UID that these changes put, before them: a later credential takes it over.
+    pub fn owners<'a>(&self, puts: impl IntoIterator<Item = &'a Record>) -> Owners {
+        let uids = puts.into_iter().filter_map(|record| match record {
+            Record::Credential(c) => c.uid,
+            Record::Grant(_) | Record::Policy(_) => None,
+        });
+        let owner = |uid| CredentialId::new(self.by_uid(&uid)?.1.id).ok().map(|id| (uid, id));
+        uids.filter_map(owner).collect()
     }
 
     pub fn by_holder(&self, holder: &str) -> Option<Holder<'_>> {

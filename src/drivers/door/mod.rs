@@ -1,1 +1,3 @@
 //! Door boards: each drives strikes on a warrant, and says its inputs.
+
+pub mod modbus;

@@ -1,1 +1,25 @@
 //! Card readers: each says taps and its link as `ReaderEvent`s, and shows feedback.
+
+pub mod link;
+pub mod pcsc;
+pub mod pn532;
+pub mod presence;
+
+use crate::domain::Uid;
+
+/// Which way round a reader answers a UID's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UidOrder {
+    #[default]
+    AsRead,
+    Reversed,
+}
+
+impl UidOrder {
+    pub fn apply(self, uid: Uid) -> Uid {
+        match self {
+            UidOrder::AsRead => uid,
+            UidOrder::Reversed => uid.reversed(),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Central's tests over a real broker, the embedded one and mosquitto, against a controller of a hundred lines.
+
+use super::digest::{Digest, FIRST_PREV, event_hash};
+use super::{Central, Violation};
+use crate::broker::Broker;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{Filter, Packet};
+use rumqttc::v5::{Client, Connection, Event, MqttOptions};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn any_port() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+/// A mosquitto of our own on a free port; killed when dropped.
+struct Mosquitto {
+    child: Child,
+    url: String,
+    conf: PathBuf,
+}
+
+impl Mosquitto {
+    fn start() -> Mosquitto {
+        let port = TcpListener::bind(any_port()).unwrap().local_addr().unwrap().port();
+        let conf =
+            std::env::temp_dir().join(format!("latch-sim-mosquitto-{}-{port}.conf", std::process::id()));
+        std::fs::write(
+            &conf,
+            format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"),
+        )
+        .unwrap();
+        let mut command = Command::new("mosquitto");
+        command.arg("-c").arg(&conf).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("mosquitto is needed for this test: apt-get install mosquitto");
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        crate::wait::until(LIMIT, || TcpStream::connect(address).ok()).expect("mosquitto does not answer");
+        Mosquitto { child, url: format!("mqtt://{address}"), conf }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(&self.conf);
+    }
+}
+
+#[derive(Default)]
+struct Held {
+    epoch: u64,
+    applied: u64,
+    records: BTreeMap<String, Value>,
+    parts: Vec<Value>,
+    acked: u64,
+    commands: usize,
+}
+
+impl Held {
+    fn apply(&mut self, message: &Value) {
+        if let Some(records) = message.get("records") {
+            self.parts.extend(records.as_array().unwrap().iter().cloned());
+            if message["snapshot"]["part"] == message["snapshot"]["parts"] {
+                let named = |record: Value| (record["id"].as_str().unwrap().to_owned(), record);
+                self.records = self.parts.drain(..).map(named).collect();
+                self.epoch = message["epoch"].as_u64().unwrap();
+                self.applied = message["last"].as_u64().unwrap();
+            }
+            return;
+        }
+        if message["epoch"] != self.epoch || message["first"].as_u64().unwrap() != self.applied + 1 {
+            return;
+        }
+        for change in message["changes"].as_array().unwrap() {
+            match change.get("put") {
+                Some(record) => {
+                    self.records.insert(record["id"].as_str().unwrap().to_owned(), record.clone());
+                }
+                None => drop(self.records.remove(change["delete"]["id"].as_str().unwrap())),
+            }
+        }
+        self.applied = message["last"].as_u64().unwrap();
+    }
+
+    fn sync(&self) -> String {
+        let mut digest = Digest::default();
+        self.records.values().for_each(|record| digest.toggle(record));
+        let want = if self.epoch == 0 { "snapshot" } else { "nothing" };
+        json!({ "controller": "demo-1", "epoch": self.epoch, "applied": self.applied, "want": want, "rejected": 0,
+                "records": { "credentials": 0, "grants": self.records.len() }, "digest": digest.hex() })
+        .to_string()
+    }
+}
+
+/// Just enough of a controller: it applies, says so, and says whatever events it is told to.
+struct FakeController {
+    client: Client,
+    held: Arc<Mutex<Held>>,
+}
+
+impl FakeController {
+    fn start(address: &str) -> FakeController {
+        let (host, port) = super::host_and_port(address).unwrap();
+        let mut options = MqttOptions::new("demo-1", host, port);
+        options.set_max_packet_size(Some(4 * 1024 * 1024));
+        let (client, connection) = Client::new(options, 1_000);
+        let held = Arc::new(Mutex::new(Held::default()));
+        let (for_thread, speaks) = (Arc::clone(&held), client.clone());
+        std::thread::Builder::new().spawn(move || listen(connection, &speaks, &for_thread)).unwrap();
+        FakeController { client, held }
+    }
+
+    fn say(&self, topic: &str, body: &Value) {
+        self.client
+            .publish(format!("latch/v1/demo-1/{topic}"), QoS::AtLeastOnce, false, body.to_string())
+            .unwrap();
+    }
+
+    fn held<T>(&self, look: impl Fn(&Held) -> T) -> T {
+        look(&self.held.lock().unwrap())
+    }
+}
+
+fn listen(mut connection: Connection, client: &Client, held: &Mutex<Held>) {
+    let sync = |held: &Held| {
+        client.try_publish("latch/v1/demo-1/sync", QoS::AtLeastOnce, false, held.sync()).unwrap();
+    };
+    for event in connection.iter() {
+        match event {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                let filter = |topic: &str| Filter::new(format!("latch/v1/demo-1/{topic}"), QoS::AtLeastOnce);
+                client.try_subscribe_many(["feed", "ack", "command"].map(filter)).unwrap();
+            }
+            Ok(Event::Incoming(Packet::SubAck(_))) => sync(&held.lock().unwrap()),
+            Ok(Event::Incoming(Packet::Publish(publish))) => {
+                let mut held = held.lock().unwrap();
+                let body: Value = serde_json::from_slice(&publish.payload).unwrap();
+                match &publish.topic[b"latch/v1/demo-1/".len()..] {
+                    b"feed" => {
+                        held.apply(&body);
+                        sync(&held);
+                    }
+                    b"ack" => held.acked = body["through"].as_u64().unwrap(),
+                    _ => held.commands += 1,
+                }
+            }
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn grants(from: usize, to: usize) -> impl Iterator<Item = Value> {
+    (from..to)
+        .map(|n| json!({ "type": "grant", "id": format!("g-{n}"), "kind": "standing", "holder": "m-1" }))
+}
+
+fn events(count: u64) -> Value {
+    let mut prev = FIRST_PREV.to_owned();
+    let event = |seq| {
+        let mut event = json!({ "seq": seq, "type": "door.opened", "door": "entrance", "prev": prev });
+        prev = event_hash(&event);
+        event["hash"] = json!(prev);
+        event
+    };
+    json!({ "controller": "demo-1", "journal": "j-1", "events": (1..=count).map(event).collect::<Vec<_>>() })
+}
+
+/// The whole conversation, over any broker.
+fn a_controller_is_filled_followed_and_heard(url: &str) {
+    let central = Central::start(url, "demo-1").unwrap();
+    central.wait_connected(LIMIT).unwrap();
+    central.put_many(grants(0, 1_200)).unwrap();
+    let controller = FakeController::start(url);
+    let seen = central.wait_synced(LIMIT).unwrap();
+    assert_eq!((seen.applied, seen.records.grants), (1_200, 1_200));
+    central.put_many(grants(1_200, 1_300)).unwrap();
+    central.delete("grant", "g-0");
+    assert_eq!(central.wait_synced(LIMIT).unwrap().applied, 1_301);
+    central.new_epoch();
+    assert_eq!(central.wait_synced(LIMIT).unwrap().applied, 1_299);
+    let acked = |limit, through| {
+        crate::wait::until(limit, || controller.held(|held| held.acked == through).then_some(()))
+    };
+    controller.say("events", &events(400));
+    let last = central.wait_for_event(|event| event["seq"] == 400, LIMIT).unwrap();
+    assert_eq!(last["type"], "door.opened");
+    acked(LIMIT, 400).expect("the events are acknowledged");
+    controller.say("events", &events(402));
+    acked(LIMIT, 402).expect("the new events are acknowledged");
+    assert_eq!((central.events().len(), central.repeats()), (402, 400));
+    assert!(central.publish_raw("command", "{}"));
+    crate::wait::until(LIMIT, || controller.held(|held| held.commands == 1).then_some(())).unwrap();
+    assert_eq!(central.violations(), []);
+}
+
+#[test]
+fn a_controller_is_filled_followed_and_heard_over_the_embedded_broker() {
+    let broker = Broker::start(any_port()).unwrap();
+    a_controller_is_filled_followed_and_heard(&broker.url());
+}
+
+#[test]
+fn a_controller_is_filled_followed_and_heard_over_mosquitto() {
+    let mosquitto = Mosquitto::start();
+    a_controller_is_filled_followed_and_heard(&mosquitto.url);
+}
+
+#[test]
+fn a_broker_that_was_stopped_is_gone_and_can_be_started_again_in_the_same_place() {
+    let broker = Broker::start(any_port()).unwrap();
+    let (address, url) = (broker.address(), broker.url());
+    let central = Central::start(&url, "demo-1").unwrap();
+    central.wait_connected(LIMIT).unwrap();
+    broker.stop();
+    assert!(TcpStream::connect(address).is_err());
+    crate::wait::until(LIMIT, || (!central.is_connected()).then_some(())).expect("central notices");
+    central.put_many(grants(0, 3)).unwrap();
+    let _again = Broker::start(address).unwrap();
+    central.wait_connected(LIMIT).unwrap();
+    let _controller = FakeController::start(&url);
+    assert_eq!(central.wait_synced(LIMIT).unwrap().applied, 3);
+}
+
+#[test]
+fn a_broker_says_when_its_port_is_taken() {
+    let taken = TcpListener::bind(any_port()).unwrap();
+    let error = Broker::start(taken.local_addr().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("can't listen on 127.0.0.1:"), "{error}");
+}
+
+#[test]
+fn a_central_that_starts_after_the_controller_offers_its_list_by_itself() {
+    let mosquitto = Mosquitto::start();
+    let controller = FakeController::start(&mosquitto.url);
+    let status = json!({ "controller": "demo-1", "online": true, "since": "x", "epoch": 3, "applied": 5 });
+    let topic = "latch/v1/demo-1/status";
+    controller.client.publish(topic, QoS::AtLeastOnce, true, status.to_string()).unwrap();
+    controller.say("events", &events(1));
+    let central = Central::start(&mosquitto.url, "demo-1").unwrap();
+    central.put_many(grants(0, 2)).unwrap();
+    assert_eq!(central.wait_synced(LIMIT).unwrap().records.grants, 2);
+}
+
+#[test]
+fn a_controller_that_lies_about_its_records_is_found_out() {
+    let broker = Broker::start(any_port()).unwrap();
+    let central = Central::start(&broker.url(), "demo-1").unwrap();
+    central.wait_connected(LIMIT).unwrap();
+    let controller = FakeController::start(&broker.url());
+    central.put_many(grants(0, 2)).unwrap();
+    central.wait_synced(LIMIT).unwrap();
+    controller.held.lock().unwrap().records.remove("g-1");
+    controller.say("sync", &serde_json::from_str(&controller.held(Held::sync)).unwrap());
+    let found = || central.violations().iter().any(|v| matches!(v, Violation::Differs { .. })).then_some(());
+    crate::wait::until(LIMIT, found).expect("the difference is noticed");
+}

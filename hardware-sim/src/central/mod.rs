@@ -1,0 +1,392 @@
+//! A small, honest central: books through a feed, answers what a controller asks for, stores and acknowledges events.
+//!
+//! It speaks the plain-JSON form of `wire.md`; membership rules are none of its business. In memory only: each start is a
+//! new epoch, as after a restored backup. The layers, each knowing only the one below:
+//!
+//! ```text
+//!   Central (this file)  a handle for tests, the demo and the verb: put, delete, wait, look
+//!   link                 one MQTT connection, for ever
+//!   session              what is said to what: pure
+//!   feed · ledger        numbered changes and records · stored events and their chain: pure
+//!   digest               the two hashes of the wire
+//! ```
+
+pub mod bookings;
+pub mod digest;
+pub mod feed;
+pub mod ledger;
+mod link;
+#[cfg(test)]
+mod live_tests;
+pub mod session;
+#[cfg(test)]
+mod session_tests;
+pub mod verb;
+
+pub use feed::{FeedError, Position};
+pub use ledger::Violation;
+pub use session::SyncSeen;
+
+use serde_json::Value;
+use session::Session;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What central could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum CentralError {
+    /// The URL is not one of a broker.
+    #[error("broker URL {url}: {why}; expected mqtt://HOST or mqtt://HOST:PORT")]
+    Url {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No thread, runtime or random number to be had.
+    #[error("central could not start")]
+    Start(#[source] io::Error),
+    /// The link to the broker did not come up in time.
+    #[error("central is not connected to {url} after {after:?}; is a broker listening there?")]
+    NotConnected {
+        /// The broker.
+        url: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The controller did not say in time that it holds what central holds.
+    #[error(
+        "controller {controller} is not in step after {after:?}: central is at {ours:?}, last heard {heard:?}"
+    )]
+    NotSynced {
+        /// The controller.
+        controller: String,
+        /// How long was waited.
+        after: Duration,
+        /// Central's position.
+        ours: Position,
+        /// The last `sync`, if any; boxed because it is large beside the others.
+        heard: Option<Box<SyncSeen>>,
+    },
+}
+
+/// What the handle, the link's tasks and waiting threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    session: Mutex<Session>,
+    /// Something was received, or the link changed.
+    changed: Condvar,
+    /// Something waits in the outbox.
+    outgoing: Notify,
+    stopping: AtomicBool,
+    stop: Notify,
+}
+
+impl Shared {
+    /// Acts on the session, then wakes who waits for news and who sends.
+    fn with<T>(&self, act: impl FnOnce(&mut Session) -> T) -> T {
+        let result = act(&mut lock(&self.session));
+        self.changed.notify_all();
+        self.outgoing.notify_one();
+        result
+    }
+
+    /// Looks at the session after every change until there is an answer or the limit is reached.
+    fn wait<T>(&self, limit: Duration, mut look: impl FnMut(&Session) -> Option<T>) -> Option<T> {
+        let mut found = None;
+        let not_yet = |session: &mut Session| {
+            found = look(session);
+            found.is_none()
+        };
+        let waited = self.changed.wait_timeout_while(lock(&self.session), limit, not_yet);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        found
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    async fn stopped(&self) {
+        let notified = self.stop.notified();
+        if !self.is_stopping() {
+            notified.await;
+        }
+    }
+}
+
+/// A poisoned lock only says that another thread panicked; the session is whole between its calls.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A running central for one controller; dropping it ends it. It reconnects for ever.
+#[derive(Debug)]
+pub struct Central {
+    url: String,
+    controller: String,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Central {
+    /// Starts with an empty feed in a new epoch (the wall clock's seconds, which rise from start to start). It does not
+    /// wait for the broker.
+    ///
+    /// # Errors
+    /// A URL that is not `mqtt://host[:port]`, or no thread to be had.
+    pub fn start(broker_url: &str, controller: &str) -> Result<Central, CentralError> {
+        let epoch = u64::try_from(crate::wait::wall_now().timestamp()).unwrap_or(1);
+        Central::start_at_epoch(broker_url, controller, epoch)
+    }
+
+    /// As [`Central::start`], with an epoch of the caller's choice.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_at_epoch(broker_url: &str, controller: &str, epoch: u64) -> Result<Central, CentralError> {
+        let (host, port) = host_and_port(broker_url)?;
+        let chance = getrandom::u32().map_err(|error| CentralError::Start(io::Error::other(error)))?;
+        let client_id = format!("latch-central-{controller}-{chance:08x}");
+        let target = link::Target { host, port, controller: controller.to_owned(), client_id };
+        let shared = Arc::new(Shared {
+            session: Mutex::new(Session::new(controller, epoch)),
+            changed: Condvar::new(),
+            outgoing: Notify::new(),
+            stopping: AtomicBool::new(false),
+            stop: Notify::new(),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(CentralError::Start)?;
+        let for_link = Arc::clone(&shared);
+        let thread = Builder::new()
+            .name("sim-central".to_owned())
+            .spawn(move || runtime.block_on(link::run(target, for_link)))
+            .map_err(CentralError::Start)?;
+        let (url, controller) = (broker_url.to_owned(), controller.to_owned());
+        Ok(Central { url, controller, shared, thread: Some(thread) })
+    }
+
+    /// Adds or replaces a record and sends the change; gives its number.
+    ///
+    /// # Errors
+    /// A record without `type` or `id`.
+    pub fn put(&self, record: Value) -> Result<u64, FeedError> {
+        self.put_many([record])
+    }
+
+    /// Adds or replaces records, in as few messages as the limits allow; gives the last one's number. Those before a
+    /// record that can't be taken stay.
+    ///
+    /// # Errors
+    /// A record without `type` or `id`.
+    pub fn put_many(&self, records: impl IntoIterator<Item = Value>) -> Result<u64, FeedError> {
+        self.shared.with(|session| {
+            let put = records.into_iter().try_for_each(|record| session.feed.put(record).map(drop));
+            session.flush();
+            put.map(|()| session.feed.position().applied)
+        })
+    }
+
+    /// Deletes a record and sends the change; gives its number.
+    pub fn delete(&self, record_type: &str, id: &str) -> u64 {
+        self.shared.with(|session| {
+            let number = session.feed.delete(record_type, id);
+            session.flush();
+            number
+        })
+    }
+
+    /// Sends everything as a snapshot, unasked.
+    pub fn snapshot(&self) {
+        self.shared.with(Session::send_snapshot);
+    }
+
+    /// Begins a new list with the records in force, and sends it as a snapshot.
+    pub fn new_epoch(&self) -> Position {
+        self.shared.with(Session::new_epoch)
+    }
+
+    /// Publishes bytes as they are below the controller's topics (`feed`, `command`, …). False: not connected, or too
+    /// much is waiting already; nothing was sent.
+    #[must_use]
+    pub fn publish_raw(&self, topic_suffix: &str, payload: impl Into<Vec<u8>>) -> bool {
+        self.shared.with(|session| session.queue_raw(topic_suffix, payload.into()))
+    }
+
+    /// Whether events are acknowledged (they are, at first). They are stored in any case.
+    pub fn set_acking(&self, acking: bool) {
+        self.shared.with(|session| session.set_acking(acking));
+    }
+
+    /// Where the feed stands.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        lock(&self.shared.session).feed.position()
+    }
+
+    /// What the controller's digest should be.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        lock(&self.shared.session).feed.digest()
+    }
+
+    /// The record in force of that type and id.
+    #[must_use]
+    pub fn record(&self, record_type: &str, id: &str) -> Option<Value> {
+        lock(&self.shared.session).feed.record(record_type, id).cloned()
+    }
+
+    /// All records in force.
+    #[must_use]
+    pub fn records(&self) -> Vec<Value> {
+        lock(&self.shared.session).feed.records().cloned().collect()
+    }
+
+    /// Every event stored, once each, in the order of arrival.
+    #[must_use]
+    pub fn events(&self) -> Vec<Value> {
+        lock(&self.shared.session).ledger.events().to_vec()
+    }
+
+    /// How many events are stored: a mark for [`Central::wait_for_event_after`].
+    #[must_use]
+    pub fn mark(&self) -> usize {
+        lock(&self.shared.session).ledger.events().len()
+    }
+
+    /// Events that came again after they were stored.
+    #[must_use]
+    pub fn repeats(&self) -> u64 {
+        lock(&self.shared.session).ledger.repeats()
+    }
+
+    /// The controller's `status`, as last heard.
+    #[must_use]
+    pub fn status(&self) -> Option<Value> {
+        lock(&self.shared.session).status.clone()
+    }
+
+    /// A door's state, as last heard.
+    #[must_use]
+    pub fn door(&self, door: &str) -> Option<Value> {
+        lock(&self.shared.session).doors.get(door).cloned()
+    }
+
+    /// All doors' states, as last heard.
+    #[must_use]
+    pub fn doors(&self) -> Vec<Value> {
+        lock(&self.shared.session).doors.values().cloned().collect()
+    }
+
+    /// Every `result` heard.
+    #[must_use]
+    pub fn results(&self) -> Vec<Value> {
+        lock(&self.shared.session).results.clone()
+    }
+
+    /// The controller's last `sync`.
+    #[must_use]
+    pub fn last_sync(&self) -> Option<SyncSeen> {
+        lock(&self.shared.session).last_sync.clone()
+    }
+
+    /// What the controller did against the contract, so far.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        lock(&self.shared.session).violations.clone()
+    }
+
+    /// Whether the link to the broker stands.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        lock(&self.shared.session).is_connected()
+    }
+
+    /// The first event stored, ever, that satisfies the condition; waits for it up to the limit.
+    pub fn wait_for_event(&self, wanted: impl Fn(&Value) -> bool, limit: Duration) -> Option<Value> {
+        self.wait_for_event_after(0, wanted, limit)
+    }
+
+    /// The same among those stored after a [`Central::mark`].
+    pub fn wait_for_event_after(
+        &self,
+        mark: usize,
+        wanted: impl Fn(&Value) -> bool,
+        limit: Duration,
+    ) -> Option<Value> {
+        let mut seen = mark;
+        self.shared.wait(limit, |session| {
+            let news = session.ledger.events().get(seen..).unwrap_or_default();
+            seen += news.len();
+            news.iter().find(|event| wanted(event)).cloned()
+        })
+    }
+
+    /// Waits for the link to the broker.
+    ///
+    /// # Errors
+    /// It did not come up within the limit.
+    pub fn wait_connected(&self, limit: Duration) -> Result<(), CentralError> {
+        let stands = self.shared.wait(limit, |session| session.is_connected().then_some(()));
+        stands.ok_or_else(|| CentralError::NotConnected { url: self.url.clone(), after: limit })
+    }
+
+    /// Waits until the controller says, by position and digest, that it holds what central holds now. Where it has
+    /// refused records the digest can't agree, and the position alone counts.
+    ///
+    /// # Errors
+    /// It did not say so within the limit.
+    pub fn wait_synced(&self, limit: Duration) -> Result<SyncSeen, CentralError> {
+        let in_step = |session: &Session| session.last_sync.clone().filter(|seen| session.is_in_step(seen));
+        self.shared.wait(limit, in_step).ok_or_else(|| CentralError::NotSynced {
+            controller: self.controller.clone(),
+            after: limit,
+            ours: self.position(),
+            heard: self.last_sync().map(Box::new),
+        })
+    }
+}
+
+impl Drop for Central {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.stop.notify_waiters();
+        if let Some(thread) = self.thread.take() {
+            // A link that panicked has said so on standard error; there is nothing left to end.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn host_and_port(url: &str) -> Result<(String, u16), CentralError> {
+    let bad = |why| CentralError::Url { url: url.to_owned(), why };
+    let rest = url.strip_prefix("mqtt://").ok_or_else(|| bad("it does not begin with mqtt://"))?;
+    let rest = rest.trim_end_matches('/');
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().map_err(|_| bad("its port is not a number up to 65535"))?),
+        None => (rest, 1883),
+    };
+    if host.is_empty() {
+        return Err(bad("it names no host"));
+    }
+    Ok((host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_url_has_a_host_and_perhaps_a_port() {
+        assert_eq!(host_and_port("mqtt://127.0.0.1:4100").unwrap(), ("127.0.0.1".to_owned(), 4100));
+        assert_eq!(host_and_port("mqtt://broker.example/").unwrap(), ("broker.example".to_owned(), 1883));
+        for wrong in ["mqtts://broker.example", "mqtt://", "mqtt://host:99999"] {
+            assert!(matches!(host_and_port(wrong), Err(CentralError::Url { .. })), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The command line. Verbs that are not there yet are absent.
+
+use std::path::PathBuf;
+
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use latchd::domain::{CredentialId, Direction, DoorId, HolderId};
+
+use super::moment::{self, Moment};
+
+const EXAMPLES: &str = "\
+Examples:
+  latchctl status
+  latchctl explain --door entrance --uid 04A1B2C3D4E5F6
+  latchctl explain --door room-4 --credential c-81 --at '2026-11-23 09:30'
+  latchctl events --since 2h --door entrance --follow
+  latchctl grants --holder m-17 --json | jq -r '.[].id'
+
+Exit status:
+  0 done, 1 refused or failed, 2 usage, 3 daemon not reachable, 4 not permitted, 5 no such thing";
+
+const GRANTS: &str = "\
+TIME is RFC 3339 (2026-11-23T09:30:00+01:00), or wall time at the site:
+'2026-11-23 09:30', 2026-11-23 or 09:30.
+
+Examples:
+  latchctl grants --door room-4 --active
+  latchctl grants --holder m-17 --at '2026-11-23 09:30'";
+
+const EXPLAIN: &str = "\
+TIME is RFC 3339 (2026-11-23T09:30:00+01:00), or wall time at the site:
+'2026-11-23 09:30', 2026-11-23 or 09:30. When the clocks go back, the first
+pass of the repeated hour is meant.
+
+Examples:
+  latchctl explain --door entrance --uid 04A1B2C3D4E5F6
+  latchctl explain --door room-4 --credential c-81 --at 09:30
+  latchctl explain --batch < questions.jsonl > answers.jsonl";
+
+const EXPLAIN_USAGE: &str = "\
+latchctl explain --door <D> <--uid <U>|--credential <C>> [OPTIONS]
+       latchctl explain --batch";
+
+const EVENTS: &str = "\
+TIME is RFC 3339 (2026-11-23T09:30:00+01:00), wall time at the site
+('2026-11-23 09:30', 2026-11-23, or 09:30 for the last time it was so), or an
+age (90s, 15m, 2h, 3d).
+
+Examples:
+  latchctl events --since 2h --type access.denied
+  latchctl events --door entrance --limit 20 --follow";
+
+const ACCESS: &str = "\
+Example:
+  latchctl door access entrance --reason 'delivery, let in by Anna'";
+
+/// Shows and commands the door controller on this machine (latchd), over its Unix socket.
+///
+/// Text output is for people, with times in the site's zone. With --json it is one document, or one a line for
+/// streams, with the field names of the wire.
+#[derive(Debug, Parser)]
+#[command(name = "latchctl", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Args {
+    /// Answer in JSON
+    #[arg(long, global = true, display_order = 900)]
+    pub json: bool,
+    /// The daemon's socket
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/run/latchd/latchd.sock",
+        display_order = 901
+    )]
+    pub socket: PathBuf,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// One screen: what needs attention first, then doors, readers, boards, sync, clock, journal
+    Status,
+    /// Every door: mode, lock, contact, alarm, who was last let in
+    Doors,
+    /// Commands a door
+    #[command(subcommand)]
+    Door(DoorVerb),
+    /// Every reader: its door, its state, its last tap
+    Readers,
+    /// Cards: status, validity, holder; never a full UID
+    Credentials {
+        /// Only this holder's
+        #[arg(long, value_name = "H")]
+        holder: Option<HolderId>,
+    },
+    /// Grants, with their windows as computed
+    #[command(after_help = GRANTS)]
+    Grants(Grants),
+    /// Why a door would open for a card, or not, without opening anything
+    #[command(after_help = EXPLAIN, override_usage = EXPLAIN_USAGE)]
+    Explain(Explain),
+    /// The journal: what was decided, done and noticed, oldest first
+    #[command(after_help = EVENTS)]
+    Events(Events),
+    /// Checks the journal
+    #[command(subcommand)]
+    Journal(JournalVerb),
+    /// Positions, age of the last feed, queue; or asks for a snapshot
+    Sync {
+        #[command(subcommand)]
+        verb: Option<SyncVerb>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DoorVerb {
+    /// Opens once, as a tap would; recorded with your name
+    #[command(after_help = ACCESS, override_usage = "latchctl door access <D|--all> [OPTIONS]")]
+    Access {
+        /// Which door
+        #[arg(value_name = "D", required_unless_present = "all", conflicts_with = "all")]
+        door: Option<DoorId>,
+        /// Every door, one after the other
+        #[arg(long)]
+        all: bool,
+        /// Why, kept in the journal
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
+#[derive(Debug, Group)]
+pub struct Grants {
+    /// Only this holder's
+    #[arg(long, value_name = "H")]
+    pub holder: Option<HolderId>,
+    /// Only those that cover this door
+    #[arg(long, value_name = "D")]
+    pub door: Option<DoorId>,
+    /// Only those that are open at the time asked about
+    #[arg(long)]
+    pub active: bool,
+    /// Then instead of now
+    #[arg(long, value_name = "TIME", value_parser = moment::at)]
+    pub at: Option<Moment>,
+}
+
+#[derive(Debug, Group)]
+pub struct Explain {
+    /// Which door
+    #[arg(long, value_name = "D", required_unless_present = "batch")]
+    pub door: Option<DoorId>,
+    /// The card, by the UID it answers, in hexadecimal
+    #[arg(
+        long,
+        value_name = "U",
+        required_unless_present_any = ["batch", "credential"],
+        conflicts_with = "credential"
+    )]
+    pub uid: Option<String>,
+    /// The card, by its credential's id
+    #[arg(long, value_name = "C")]
+    pub credential: Option<CredentialId>,
+    /// Which way through the door
+    #[arg(long, value_enum, default_value_t = Way::In)]
+    pub direction: Way,
+    /// Then instead of now
+    #[arg(long, value_name = "TIME", value_parser = moment::at)]
+    pub at: Option<Moment>,
+    /// Read {"door","uid","direction","at"} JSON lines from standard input and answer each with a JSON line; a line
+    /// that can't be answered gets {"error":…} in its place, and the exit status is 1 at the end
+    #[arg(long, conflicts_with_all = ["door", "uid", "credential", "direction", "at"])]
+    pub batch: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Way {
+    In,
+    Out,
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::In => Direction::In,
+            Way::Out => Direction::Out,
+        }
+    }
+}
+
+#[derive(Debug, Group)]
+pub struct Events {
+    /// Only since then
+    #[arg(long, value_name = "TIME", value_parser = moment::since)]
+    pub since: Option<Moment>,
+    /// Only of this door
+    #[arg(long, value_name = "D")]
+    pub door: Option<DoorId>,
+    /// Only of this type (access.denied), or of this group of types (access)
+    #[arg(long = "type", value_name = "T")]
+    pub kind: Option<String>,
+    /// Go on with new ones until interrupted
+    #[arg(long)]
+    pub follow: bool,
+    /// Only the newest so many
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum JournalVerb {
+    /// Checks the chain of hashes from the first kept event to the last
+    Verify,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum SyncVerb {
+    /// Asks central for a snapshot of everything
+    Resync,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn json_and_socket_stand_before_or_after_the_verb() {
+        for line in [
+            "latchctl --json --socket /s status",
+            "latchctl status --json --socket /s",
+            "latchctl --socket /s journal verify --json",
+            "latchctl journal --socket /s verify --json",
+        ] {
+            let args = parsed(line).unwrap();
+            assert!(args.json && args.socket.as_os_str() == "/s", "{line}");
+        }
+        assert_eq!(parsed("latchctl sync").unwrap().socket, PathBuf::from("/run/latchd/latchd.sock"));
+    }
+
+    #[test]
+    fn explain_takes_one_card_at_one_door_or_a_batch() {
+        assert!(parsed("latchctl explain --door d --uid 04A1B2C3").is_ok());
+        assert!(parsed("latchctl explain --door d --credential c --direction out --at 09:30").is_ok());
+        assert!(parsed("latchctl explain --batch").is_ok());
+        assert!(parsed("latchctl explain --door d").is_err());
+        assert!(parsed("latchctl explain --uid 04A1B2C3").is_err());
+        assert!(parsed("latchctl explain --door d --uid 04A1B2C3 --credential c").is_err());
+        assert!(parsed("latchctl explain --batch --door d").is_err());
+        assert!(parsed("latchctl explain --door d --uid 04A1B2C3 --at 2h").is_err());
+    }
+
+    #[test]
+    fn a_door_is_named_or_all_are_meant() {
+        assert!(parsed("latchctl door access entrance").is_ok());
+        assert!(parsed("latchctl door access --all").is_ok());
+        assert!(parsed("latchctl door access").is_err());
+        assert!(parsed("latchctl door access entrance --all").is_err());
+        assert!(parsed("latchctl door access a/b").is_err());
+    }
+}

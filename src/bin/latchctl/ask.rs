@@ -1,0 +1,274 @@
+//! One short function a verb: what is asked of the daemon, and how its answer is shown.
+
+use latchd::{
+    domain::{At, DoorId, Uid},
+    wire::control::{
+        Code, CommandDone, CredentialReport, DoorReport, EventQuery, ExplainQuery, ExplainReport, GrantQuery,
+        GrantReport, Refusal, Request, StatusReport, VerifyReport,
+    },
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{
+    args::{Args, DoorVerb, Events, Explain, Grants, JournalVerb, SyncVerb, Verb},
+    batch,
+    client::{Client, Patience},
+    failure::Failure,
+    moment::{Meaning, Moment},
+    output::{Array, Output},
+    text::{self, Site, Style, rights::Asked},
+};
+
+struct Session {
+    client: Client,
+    out: Output,
+    style: Style,
+    json: bool,
+    /// Asked once, when first needed.
+    site: Option<Site>,
+}
+
+/// Does what the command line says.
+pub fn run(args: Args, style: Style) -> Result<(), Failure> {
+    let verb = checked(args.verb)?;
+    let client = Client::connect(&args.socket)?;
+    let mut session = Session { client, out: Output::new(), style, json: args.json, site: None };
+    session.verb(verb)?;
+    session.out.flush()
+}
+
+/// What the command line's grammar can't say, before the daemon is asked.
+fn checked(mut verb: Verb) -> Result<Verb, Failure> {
+    if let Verb::Explain(Explain { uid: Some(uid), .. }) = &mut verb {
+        // Reader apps show separators; the wire has none.
+        uid.retain(|c| !matches!(c, ':' | '-' | ' '));
+        Uid::parse(uid).map_err(|e| Failure::Usage(format!("--uid: {e}")))?;
+    }
+    Ok(verb)
+}
+
+impl Session {
+    fn verb(&mut self, verb: Verb) -> Result<(), Failure> {
+        match verb {
+            Verb::Status => self.status(),
+
+            Verb::Doors => self.list(Request::Doors, text::doors::doors),
+            Verb::Door(DoorVerb::Access { door: Some(door), all: _, reason }) => {
+                self.single(Request::DoorAccess { door, reason }, text::doors::opened)
+            }
+            Verb::Door(DoorVerb::Access { door: None, all: _, reason }) => self.access_all(reason),
+            Verb::Readers => self.list(Request::Readers, text::readers::readers),
+            Verb::Credentials { holder } => {
+                let asked = if holder.is_none() { Asked::Everything } else { Asked::Some };
+                self.list(Request::Credentials { holder }, move |cards, site, style| {
+                    text::rights::credentials(cards, asked, site, style)
+                })
+            }
+            Verb::Grants(grants) => self.grants(grants),
+            Verb::Explain(explain) if explain.batch => batch::run(&mut self.client, &mut self.out),
+            Verb::Explain(explain) => self.explain(explain),
+            Verb::Events(events) => self.events(events),
+            Verb::Journal(JournalVerb::Verify) => self.verify(),
+            Verb::Sync { verb: None } => self.single(Request::Sync, text::sync::sync),
+            Verb::Sync { verb: Some(SyncVerb::Resync) } => {
+                self.single(Request::SyncResync, text::sync::asked)
+            }
+        }
+    }
+
+    fn status(&mut self) -> Result<(), Failure> {
+        let answer = self.done(Request::Status, Patience::Prompt)?;
+        if self.json {
+            return self.out.json(&answer);
+        }
+        let report: StatusReport = typed(answer)?;
+        self.out.text(&text::status::status(&report, self.style))
+    }
+
+    /// An answer of one document.
+    fn single<T: DeserializeOwned>(
+        &mut self,
+        request: Request,
+        show: impl Fn(&T, &Site, Style) -> String,
+    ) -> Result<(), Failure> {
+        if self.json {
+            let answer = self.done(request, Patience::Prompt)?;
+            return self.out.json(&answer);
+        }
+        // First, so that nothing can fail once a command is done.
+        let site = self.site()?;
+        let report: T = typed(self.done(request, Patience::Prompt)?)?;
+        self.out.text(&show(&report, &site, self.style))
+    }
+
+    /// An answer of rows.
+    fn list<T: DeserializeOwned>(
+        &mut self,
+        request: Request,
+        show: impl Fn(&[T], &Site, Style) -> String,
+    ) -> Result<(), Failure> {
+        if self.json {
+            let mut array = Array::default();
+            let out = &mut self.out;
+            self.client.ask(request, Patience::Prompt, &mut |item| array.item(out, &item))?;
+            return array.end(out);
+        }
+        let rows = self.rows(request)?;
+        let site = self.site()?;
+        self.out.text(&show(&rows, &site, self.style))
+    }
+
+    fn rows<T: DeserializeOwned>(&mut self, request: Request) -> Result<Vec<T>, Failure> {
+        let mut rows = Vec::new();
+        self.client.ask(request, Patience::Prompt, &mut |item| {
+            rows.push(typed(item)?);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    fn done(&mut self, request: Request, patience: Patience) -> Result<Value, Failure> {
+        self.client
+            .ask(request, patience, &mut |_| Err(Failure::Unreadable("an item where none belongs".into())))
+    }
+
+    fn site(&mut self) -> Result<Site, Failure> {
+        if let Some(site) = &self.site {
+            return Ok(site.clone());
+        }
+        let report: StatusReport = typed(self.done(Request::Status, Patience::Prompt)?)?;
+        Ok(self.site.insert(Site::of(&report)).clone())
+    }
+
+    fn instant(&mut self, moment: Option<Moment>, meaning: Meaning) -> Result<Option<At>, Failure> {
+        match (moment, moment.and_then(Moment::plain)) {
+            (None, _) => Ok(None),
+            (Some(_), Some(at)) => Ok(Some(at)),
+            (Some(moment), None) => Ok(Some(moment.resolve(&self.site()?, meaning))),
+        }
+    }
+
+    fn grants(&mut self, asked: Grants) -> Result<(), Failure> {
+        let at = self.instant(asked.at, Meaning::Today)?;
+        let everything = asked.holder.is_none() && asked.door.is_none() && !asked.active;
+        let what = if everything { Asked::Everything } else { Asked::Some };
+        let query = GrantQuery { holder: asked.holder, door: asked.door, active: asked.active, at };
+        self.list(Request::Grants(query), move |grants, site, style| {
+            text::rights::grants(grants, what, site, style)
+        })
+    }
+
+    fn explain(&mut self, asked: Explain) -> Result<(), Failure> {
+        let Some(door) = asked.door else { return Err(Failure::Usage("--door is missing".into())) };
+        let at = self.instant(asked.at, Meaning::Today)?;
+        let direction = asked.direction.into();
+        let query = ExplainQuery { door, uid: asked.uid, credential: asked.credential, direction, at };
+        let report = batch::explained(self.done(Request::Explain(query), Patience::Prompt)?)?;
+        if self.json {
+            return self.out.json(&report);
+        }
+        let named = self.named(&report)?;
+        let site = self.site()?;
+        self.out.text(&text::explain::explain(&report, &named, &site, self.style))
+    }
+
+    /// Looks up what an explanation names. That it is gone meanwhile is no failure.
+    fn named(&mut self, report: &ExplainReport) -> Result<text::explain::Named, Failure> {
+        let mut named = text::explain::Named::default();
+        let Some(holder) = report.holder.clone() else { return Ok(named) };
+        if let Some(id) = &report.credential {
+            let cards = gone_is_none(self.rows(Request::Credentials { holder: Some(holder.clone()) }))?;
+            named.credential = cards.into_iter().find(|card: &CredentialReport| card.id == *id);
+        }
+        if let Some(id) = &report.grant {
+            let query = GrantQuery { holder: Some(holder), at: Some(report.at), ..GrantQuery::default() };
+            let grants = gone_is_none(self.rows(Request::Grants(query)))?;
+            named.grant = grants.into_iter().find(|grant: &GrantReport| grant.id == *id);
+        }
+        Ok(named)
+    }
+
+    fn events(&mut self, asked: Events) -> Result<(), Failure> {
+        let since = self.instant(asked.since, Meaning::LastPassed)?;
+        let site = if self.json { None } else { Some(self.site()?) };
+        let follow = asked.follow;
+        let query = EventQuery { since, door: asked.door, kind: asked.kind, follow, limit: asked.limit };
+        let patience = if follow { Patience::Endless } else { Patience::Long };
+        let (out, style) = (&mut self.out, self.style);
+        let mut any = false;
+        self.client.ask(Request::Events(query), patience, &mut |event| {
+            any = true;
+            match &site {
+                None => out.json(&event)?,
+                Some(site) => out.text(&text::events::event(&event, site, style))?,
+            }
+            if follow { out.flush() } else { Ok(()) }
+        })?;
+        if !any && !self.json {
+            self.out.text("no events match\n")?;
+        }
+        Ok(())
+    }
+
+    fn verify(&mut self) -> Result<(), Failure> {
+        let answer = self.done(Request::JournalVerify, Patience::Long)?;
+        if self.json {
+            return self.out.json(&answer);
+        }
+        let report: VerifyReport = typed(answer)?;
+        self.out.text(&text::sync::verified(&report, self.style))
+    }
+
+    /// Every door, whatever becomes of the others; but who may not open one may open none.
+    fn access_all(&mut self, reason: Option<String>) -> Result<(), Failure> {
+        let doors: Vec<DoorReport> = self.rows(Request::Doors)?;
+        let site = self.site()?;
+        let (asked, mut failed) = (doors.len() as u64, 0);
+        let mut array = Array::default();
+        for report in doors {
+            match self.done(access(&report.door, &reason), Patience::Prompt) {
+                Ok(answer) if self.json => array.item(&mut self.out, &answer)?,
+                Ok(answer) => {
+                    let done: CommandDone = typed(answer)?;
+                    self.out.text(&text::doors::opened(&done, &site, self.style))?;
+                }
+                Err(Failure::Refused(refusal)) if refusal.code != Code::NotPermitted => {
+                    failed += 1;
+                    self.refused(&mut array, &report, &refusal)?;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        if self.json {
+            array.end(&mut self.out)?;
+        }
+        self.out.flush()?;
+        match failed {
+            0 => Ok(()),
+            _ => Err(Failure::Some { failed, asked, what: "doors were not opened" }),
+        }
+    }
+
+    fn refused(&mut self, array: &mut Array, door: &DoorReport, refusal: &Refusal) -> Result<(), Failure> {
+        if self.json {
+            return array.item(&mut self.out, &json!({"door": door.door, "error": refusal}));
+        }
+        self.out.text(&text::doors::not_opened(&door.name, refusal, self.style))
+    }
+}
+
+fn access(door: &DoorId, reason: &Option<String>) -> Request {
+    Request::DoorAccess { door: door.clone(), reason: reason.clone() }
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
+    serde_json::from_value(value).map_err(|e| Failure::Unreadable(e.to_string()))
+}
+
+fn gone_is_none<T>(rows: Result<Vec<T>, Failure>) -> Result<Vec<T>, Failure> {
+    match rows {
+        Err(Failure::Refused(refusal)) if refusal.code == Code::NotFound => Ok(Vec::new()),
+        other => other,
+    }
+}

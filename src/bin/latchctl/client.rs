@@ -1,0 +1,207 @@
+//! The connection to the daemon: requests out, answers in, each a bounded line, none waited for without a limit but
+//! those that have no end.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    time::Duration,
+};
+
+use latchd::wire::control::{Answer, Envelope, MAX_LINE, PROTOCOL, Request};
+use serde_json::Value;
+
+use super::failure::Failure;
+
+/// How long to wait for each line of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// What the daemon answers from memory, or after one exchange with a board.
+    Prompt,
+    /// What reads the whole journal from disk.
+    Long,
+    /// A stream that goes on until one side ends.
+    Endless,
+}
+
+impl Patience {
+    fn limit(self) -> Option<Duration> {
+        match self {
+            Patience::Prompt => Some(Duration::from_secs(10)),
+            Patience::Long => Some(Duration::from_secs(1800)),
+            Patience::Endless => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Client {
+    socket: String,
+    from: BufReader<UnixStream>,
+    to: UnixStream,
+    patience: Patience,
+    /// Whether the last request could not be sent whole. The daemon may have said why before it hung up.
+    unsent: bool,
+}
+
+impl Client {
+    pub fn connect(path: &Path) -> Result<Self, Failure> {
+        let socket = path.display().to_string();
+        match UnixStream::connect(path) {
+            Ok(stream) => Client::over(stream, socket),
+            Err(error) => Err(unreachable_because(&socket, &error)),
+        }
+    }
+
+    fn over(to: UnixStream, socket: String) -> Result<Self, Failure> {
+        let from = to.try_clone().map_err(|e| unreachable_because(&socket, &e))?;
+        let from = BufReader::with_capacity(1 << 16, from);
+        let mut client = Client { socket, from, to, patience: Patience::Endless, unsent: false };
+        client.wait(Patience::Prompt)?;
+        Ok(client)
+    }
+
+    /// Sends one request; its answers are read with [`Client::next`].
+    pub fn send(&mut self, request: Request, patience: Patience) -> Result<(), Failure> {
+        self.wait(patience)?;
+        let line = line(request)?;
+        self.unsent = self.to.write_all(&line).is_err();
+        Ok(())
+    }
+
+    /// Sends a request, hands over its items, and returns what ends the answer.
+    pub fn ask(
+        &mut self,
+        request: Request,
+        patience: Patience,
+        each: &mut dyn FnMut(Value) -> Result<(), Failure>,
+    ) -> Result<Value, Failure> {
+        self.send(request, patience)?;
+        loop {
+            match self.next()? {
+                Answer::Item(item) => each(item)?,
+                Answer::Done(done) => return Ok(done),
+                Answer::Error(refusal) => return Err(Failure::refused(refusal)),
+            }
+        }
+    }
+
+    /// The next line of an answer.
+    pub fn next(&mut self) -> Result<Answer, Failure> {
+        let mut line = Vec::new();
+        let limit = MAX_LINE as u64 + 1;
+        match self.from.by_ref().take(limit).read_until(b'\n', &mut line) {
+            Ok(_) => {}
+            Err(error) => return Err(self.lost(&error)),
+        }
+        if line.last() == Some(&b'\n') {
+            return serde_json::from_slice(&line).map_err(|e| Failure::Unreadable(e.to_string()));
+        }
+        if line.len() > MAX_LINE {
+            return Err(Failure::Unreadable(format!("a line longer than {MAX_LINE} bytes")));
+        }
+        Err(Failure::Closed { socket: self.socket.clone() })
+    }
+
+    /// Whether the next answer has already come, as far as can be told without waiting.
+    pub fn has_line(&self) -> bool {
+        self.from.buffer().contains(&b'\n')
+    }
+
+    /// The sending half, for a thread that asks while this one reads.
+    pub fn sender(&self) -> Result<UnixStream, Failure> {
+        self.to.try_clone().map_err(|e| unreachable_because(&self.socket, &e))
+    }
+
+    fn wait(&mut self, patience: Patience) -> Result<(), Failure> {
+        if self.patience != patience {
+            self.to.set_read_timeout(patience.limit()).map_err(|e| unreachable_because(&self.socket, &e))?;
+            self.patience = patience;
+        }
+        Ok(())
+    }
+
+    fn lost(&self, error: &io::Error) -> Failure {
+        let socket = self.socket.clone();
+        match (error.kind(), self.patience.limit()) {
+            (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, Some(limit)) if !self.unsent => {
+                Failure::Silent { socket, limit_s: limit.as_secs() }
+            }
+            (_, _) => Failure::Closed { socket },
+        }
+    }
+}
+
+/// A request as the line that asks it.
+pub fn line(request: Request) -> Result<Vec<u8>, Failure> {
+    let mut line = serde_json::to_vec(&Envelope { protocol: PROTOCOL, request })
+        .map_err(|e| Failure::Usage(format!("cannot write the request: {e}")))?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn unreachable_because(socket: &str, error: &io::Error) -> Failure {
+    let socket = socket.to_owned();
+    // Kinds are open-ended: what is not told apart keeps the system's words.
+    let why = if error.kind() == io::ErrorKind::PermissionDenied {
+        return Failure::SocketDenied { socket };
+    } else if error.kind() == io::ErrorKind::NotFound {
+        "no such file".to_owned()
+    } else if error.kind() == io::ErrorKind::ConnectionRefused {
+        "connection refused, nothing listens on it".to_owned()
+    } else {
+        error.to_string()
+    };
+    Failure::Unreachable { socket, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Client, UnixStream) {
+        let (ours, daemons) = UnixStream::pair().unwrap();
+        (Client::over(ours, "/s".into()).unwrap(), daemons)
+    }
+
+    #[test]
+    fn a_daemon_that_says_nothing_is_not_waited_for_without_end() {
+        let (mut client, _daemon) = pair();
+        assert_eq!(client.to.read_timeout().unwrap(), Some(Duration::from_secs(10)));
+        client.to.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let failure = client.ask(Request::Status, Patience::Prompt, &mut |_| Ok(())).unwrap_err();
+        assert_eq!(failure.status(), 3);
+        assert!(failure.to_string().starts_with("the daemon at /s gave no answer within 10 s;"), "{failure}");
+        client.wait(Patience::Endless).unwrap();
+        assert_eq!(client.to.read_timeout().unwrap(), None);
+    }
+
+    #[test]
+    fn what_the_daemon_said_before_it_hung_up_is_read() {
+        let (mut client, mut daemon) = pair();
+        daemon.write_all(b"{\"error\":{\"code\":\"not_permitted\",\"message\":\"no\"}}\n").unwrap();
+        drop(daemon);
+        let failure = client.ask(Request::Status, Patience::Prompt, &mut |_| Ok(())).unwrap_err();
+        assert_eq!((failure.status(), failure.to_string().as_str()), (4, "no"));
+        assert!(matches!(client.next(), Err(Failure::Closed { .. })));
+    }
+
+    #[test]
+    fn a_line_without_a_limit_is_not_read() {
+        let (mut client, mut daemon) = pair();
+        let feeder = std::thread::Builder::new();
+        let feeder = feeder.spawn(move || daemon.write_all(&vec![b' '; MAX_LINE + 2])).unwrap();
+        let failure = client.next().unwrap_err();
+        assert!(failure.to_string().contains("a line longer than 1048576 bytes"), "{failure}");
+        drop(client);
+        let _ = feeder.join().unwrap();
+    }
+
+    #[test]
+    fn a_socket_that_may_not_be_opened_is_not_permitted() {
+        let failure = unreachable_because("/s", &io::ErrorKind::PermissionDenied.into());
+        assert_eq!(failure.status(), 4);
+        assert!(failure.to_string().contains("/s: permission denied"), "{failure}");
+        assert_eq!(unreachable_because("/s", &io::ErrorKind::NotFound.into()).status(), 3);
+    }
+}

@@ -1,0 +1,84 @@
+//! `readers`: lost ones first.
+
+use latchd::{domain::Direction, wire::control::ReaderReport};
+
+use super::{
+    Site, Style, Tone,
+    table::{Cell, Table},
+};
+
+pub fn readers(readers: &[ReaderReport], site: &Site, style: Style) -> String {
+    if readers.is_empty() {
+        return "no readers: the configuration has no [[readers]]\n".into();
+    }
+    let mut sorted: Vec<&ReaderReport> = readers.iter().collect();
+    sorted.sort_by(|a, b| a.connected.cmp(&b.connected).then_with(|| a.reader.cmp(&b.reader)));
+    let mut table = Table::new(&[
+        "READER".to_owned(),
+        "DOOR".into(),
+        "WAY".into(),
+        "DRIVER".into(),
+        "STATE".into(),
+        site.heading("SINCE"),
+        "LAST TAP".into(),
+        "CAME OF IT".into(),
+        "DETAIL".into(),
+    ]);
+    for reader in sorted {
+        table.row(vec![
+            reader.reader.as_str().into(),
+            reader.door.as_str().into(),
+            way(reader.direction).into(),
+            reader.driver.as_str().into(),
+            link(reader.connected),
+            reader.since.map(|t| site.brief(t)).unwrap_or_default().into(),
+            reader.last_tap.map(|t| site.brief(t)).unwrap_or_default().into(),
+            reader.last_reason.as_deref().unwrap_or_default().into(),
+            reader.detail.as_deref().unwrap_or_default().into(),
+        ]);
+    }
+    table.show(style)
+}
+
+pub fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "in",
+        Direction::Out => "out",
+    }
+}
+
+fn link(connected: bool) -> Cell {
+    if connected { Cell::toned(Tone::Good, "connected") } else { Cell::toned(Tone::Bad, "lost") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::samples, *};
+
+    const PLAIN: Style = Style { colour: false };
+
+    #[test]
+    fn readers_normal() {
+        let report = samples::normal();
+        insta::assert_snapshot!(readers(&report.readers, &Site::of(&report), PLAIN), @r"
+        READER       DOOR      WAY  DRIVER  STATE      SINCE (CET)  LAST TAP  CAME OF IT  DETAIL
+        entrance-in  entrance  in   pcsc    connected  05:48:01     08:59:58  in_window   ACS ACR1252 Dual Reader 00 00
+        room-4-in    room-4    in   pn532   connected  05:48:01                           PN532 1.6 on /dev/ttyUSB0
+        ");
+    }
+
+    #[test]
+    fn readers_empty() {
+        insta::assert_snapshot!(readers(&[], &Site::of(&samples::empty()), PLAIN), @"no readers: the configuration has no [[readers]]");
+    }
+
+    #[test]
+    fn readers_failing() {
+        let report = samples::failing();
+        insta::assert_snapshot!(readers(&report.readers, &Site::of(&report), PLAIN), @r"
+        READER       DOOR      WAY  DRIVER  STATE      SINCE (CET)  LAST TAP  CAME OF IT  DETAIL
+        room-4-in    room-4    in   pn532   lost       08:12                              no answer on /dev/ttyUSB0
+        entrance-in  entrance  in   pcsc    connected  05:48:01     08:59:58  in_window   ACS ACR1252 Dual Reader 00 00
+        ");
+    }
+}

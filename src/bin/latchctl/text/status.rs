@@ -1,0 +1,277 @@
+//! `status`: one screen. What needs a person stands first, worst first; then what there is.
+
+use latchd::{
+    domain::{ClockTrust, DoorAlarm},
+    wire::control::{BoardReport, DoorReport, ReaderReport, StatusReport},
+};
+
+use super::{
+    Site, Style, Tone, count,
+    doors::{self, worst_first},
+    readers::way,
+    sync,
+    table::{Cell, Table, pairs},
+    tame,
+    times::span,
+};
+
+/// Most problems shown, so that the screen stays one.
+const MOST_PROBLEMS: usize = 5;
+
+/// Lines that the problems and the doors share: of 24, what the other parts and the next prompt leave.
+const SHARED: usize = 10;
+
+/// Something that needs a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    tone: Tone,
+    text: String,
+}
+
+impl Problem {
+    fn bad(text: String) -> Self {
+        Problem { tone: Tone::Bad, text }
+    }
+
+    fn warning(text: String) -> Self {
+        Problem { tone: Tone::Warning, text }
+    }
+}
+
+pub fn status(report: &StatusReport, style: Style) -> String {
+    let site = Site::of(report);
+    let head = format!(
+        "{} · latchd {} · {} · up {}\n",
+        style.paint(Tone::Strong, report.controller.as_str()),
+        tame(&report.version),
+        site.zone.show(report.now),
+        span(report.now.since(report.started_at)),
+    );
+    let problems = problems(report, &site, style);
+    let most_doors = SHARED.saturating_sub(problems.lines().count());
+    let doors = door_table(report, most_doors, &site, style);
+    [head, problems, doors, rest(report, &site, style)].join("\n")
+}
+
+fn problems(report: &StatusReport, site: &Site, style: Style) -> String {
+    let mut found: Vec<Problem> = worst_first(&report.doors).into_iter().filter_map(door_problem).collect();
+    found.extend(report.boards.iter().filter(|b| !b.connected).map(|b| board_problem(b, site)));
+    found.extend(report.readers.iter().filter(|r| !r.connected).map(|r| reader_problem(r, site)));
+    if let Some(fault) = &report.journal.fault {
+        found.push(Problem::bad(format!("journal: {fault}")));
+    }
+    found.extend(clock_problem(report));
+    found.extend(sync_problems(report, site));
+    // Stable: among equals the order above stays.
+    found.sort_by_key(|p| p.tone != Tone::Bad);
+    if found.is_empty() {
+        return format!("{}\n", style.paint(Tone::Good, "all is well"));
+    }
+    let things =
+        if found.len() == 1 { "1 thing needs".into() } else { format!("{} things need", found.len()) };
+    let mut text = format!("{things} attention:\n");
+    for problem in found.iter().take(MOST_PROBLEMS) {
+        text += &format!("  {} {}\n", style.paint(problem.tone, "!"), tame(&problem.text));
+    }
+    if found.len() > MOST_PROBLEMS {
+        text +=
+            &format!("  and {} more, below or in latchctl doors and readers\n", found.len() - MOST_PROBLEMS);
+    }
+    text
+}
+
+fn door_problem(door: &DoorReport) -> Option<Problem> {
+    let fault = door.fault.as_ref().map(|fault| format!("lock fault: {fault}"));
+    let said: Vec<String> = doors::alarm(door.alarm).map(str::to_owned).into_iter().chain(fault).collect();
+    let text = format!("door {} ({}): {}", door.name, door.door, said.join("; "));
+    match (door.alarm, said.is_empty()) {
+        (DoorAlarm::None | DoorAlarm::Forced | DoorAlarm::HeldOpen, true) => None,
+        (DoorAlarm::HeldOpen, false) if door.fault.is_none() => Some(Problem::warning(text)),
+        (DoorAlarm::None | DoorAlarm::Forced | DoorAlarm::HeldOpen, false) => Some(Problem::bad(text)),
+    }
+}
+
+fn board_problem(board: &BoardReport, site: &Site) -> Problem {
+    let since = board.since.map(|t| format!(" since {}", site.brief(t))).unwrap_or_default();
+    let why = board.detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
+    Problem::bad(format!("board {} ({}) lost{since}{why}", board.board, board.url))
+}
+
+fn reader_problem(reader: &ReaderReport, site: &Site) -> Problem {
+    let since = reader.since.map(|t| format!(" since {}", site.brief(t))).unwrap_or_default();
+    let why = reader.detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
+    let place = format!("{} at door {}, {}", reader.driver, reader.door, way(reader.direction));
+    Problem::bad(format!("reader {} ({place}) lost{since}{why}", reader.reader))
+}
+
+fn clock_problem(report: &StatusReport) -> Option<Problem> {
+    let detail = &report.clock.detail;
+    match report.clock.trust {
+        ClockTrust::Trusted => None,
+        ClockTrust::Holdover => {
+            Some(Problem::warning(format!("clock not synchronised now, trusted for a while: {detail}")))
+        }
+        ClockTrust::Untrusted => {
+            Some(Problem::bad(format!("clock untrusted, so no booking opens a door: {detail}")))
+        }
+    }
+}
+
+fn sync_problems(report: &StatusReport, site: &Site) -> Vec<Problem> {
+    let sync = &report.sync;
+    let mut found = Vec::new();
+    if sync.stale {
+        found.push(Problem::bad(format!("central {}", sync::heard(sync, site))));
+    }
+    if !sync.connected {
+        let since = sync.since.map(|t| format!(" since {}", site.brief(t))).unwrap_or_default();
+        let why = sync.detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
+        found.push(Problem::warning(format!("not connected to {}{since}{why}", sync.broker)));
+    }
+    if sync.central_at.is_none() {
+        found.push(Problem::warning("nothing has been synced: central was never heard".into()));
+    }
+    if sync.rejected > 0 {
+        found.push(Problem::warning(format!("{} from central refused", count(sync.rejected, "record"))));
+    }
+    found
+}
+
+fn door_table(report: &StatusReport, most: usize, site: &Site, style: Style) -> String {
+    let last = site.heading("LAST LET IN");
+    let mut table = Table::new(&["DOOR", "NAME", "MODE", "LOCK", "CONTACT", "ALARM", last.as_str()]);
+    for door in worst_first(&report.doors).into_iter().take(most) {
+        table.row(doors::state(door, site));
+    }
+    match report.doors.len() {
+        0 => "no doors: the configuration has no [[doors]]\n".into(),
+        all if all <= most => table.show(style),
+        all => table.show(style) + &format!("and {} more: see latchctl doors\n", all - most),
+    }
+}
+
+fn rest(report: &StatusReport, site: &Site, style: Style) -> String {
+    let readers = connected(report.readers.iter().map(|r| r.connected));
+    let boards = connected(report.boards.iter().map(|b| b.connected));
+    let (tone, trust) = match report.clock.trust {
+        ClockTrust::Trusted => (Tone::Plain, "trusted"),
+        ClockTrust::Holdover => (Tone::Warning, "holdover"),
+        ClockTrust::Untrusted => (Tone::Bad, "untrusted"),
+    };
+    let journal = &report.journal;
+    let journal = format!(
+        "{} recorded, {} acknowledged by central, {} waiting",
+        journal.recorded, journal.acknowledged, report.sync.queue
+    );
+    pairs(
+        &[
+            ("readers", readers),
+            ("boards", boards),
+            ("sync", sync::link(&report.sync, site)),
+            ("position", sync::position(&report.sync).into()),
+            ("central", sync::heard(&report.sync, site).into()),
+            ("clock", Cell::toned(tone, &format!("{trust}: {}", report.clock.detail))),
+            ("journal", journal.into()),
+        ],
+        style,
+    )
+}
+
+fn connected(links: impl Iterator<Item = bool>) -> Cell {
+    let links: Vec<bool> = links.collect();
+    let up = links.iter().filter(|&&up| up).count();
+    let tone = if up == links.len() { Tone::Plain } else { Tone::Bad };
+    match links.len() {
+        0 => "none configured".into(),
+        all => Cell::toned(tone, &format!("{up} of {all} connected")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::samples, *};
+
+    const PLAIN: Style = Style { colour: false };
+
+    #[test]
+    fn status_normal() {
+        insta::assert_snapshot!(status(&samples::normal(), PLAIN), @r"
+        oslo-1 · latchd 0.1.0 · Mon 2026-11-23 09:00:00 CET · up 3 h 12 min
+
+        all is well
+
+        DOOR      NAME           MODE      LOCK      CONTACT  LAST LET IN (CET)
+        entrance  Main entrance  accessed  released  closed   08:59:58 m-17
+        room-4    Møterom 4      locked    secure    closed
+
+        readers   2 of 2 connected
+        boards    1 of 1 connected
+        sync      connected to mqtts://broker.example:8883 since 05:48:02
+        position  epoch 3, change 1203; 812 credentials, 2100 grants
+        central   last heard 12 s ago (08:59:48)
+        clock     trusted: synchronised, off by 0.2 ms
+        journal   501 recorded, 501 acknowledged by central, 0 waiting
+        ");
+    }
+
+    #[test]
+    fn status_empty() {
+        insta::assert_snapshot!(status(&samples::empty(), PLAIN), @r"
+        new-1 · latchd 0.1.0 · Mon 2026-11-23 08:00:00 UTC · up 5 s
+
+        1 thing needs attention:
+          ! nothing has been synced: central was never heard
+
+        no doors: the configuration has no [[doors]]
+
+        readers   none configured
+        boards    none configured
+        sync      connected to mqtt://127.0.0.1:1883
+        position  epoch 0, change 0, waiting for a snapshot; 0 credentials, 0 grants
+        central   never heard
+        clock     trusted: synchronised
+        journal   0 recorded, 0 acknowledged by central, 0 waiting
+        ");
+    }
+
+    #[test]
+    fn status_failing() {
+        insta::assert_snapshot!(status(&samples::failing(), PLAIN), @r"
+        oslo-1 · latchd 0.1.0 · Mon 2026-11-23 09:00:00 CET · up 3 h 12 min
+
+        10 things need attention:
+          ! door Møterom 4 (room-4): forced open
+          ! door Cellar (cellar): lock fault: coil 2 did not read back as driven
+          ! board board-2 (modbus+tcp://10.0.0.21:502) lost since 00:00: no route to host
+          ! reader room-4-in (pn532 at door room-4, in) lost since 08:12: no answer on /dev/ttyUSB0
+          ! journal: no space left on /var/lib/latchd
+          and 5 more, below or in latchctl doors and readers
+
+        DOOR      NAME           MODE      LOCK      CONTACT  ALARM        LAST LET IN (CET)
+        room-4    Møterom 4      locked    secure    open     forced open
+        entrance  Main entrance  accessed  released  open     held open    08:59:58 m-17
+        cellar    Cellar         locked    unknown   unknown
+        and 1 more: see latchctl doors
+
+        readers   1 of 2 connected
+        boards    1 of 2 connected
+        sync      not connected to mqtts://broker.example:8883 since Sat 21 Nov 21:10: connection refused
+        position  epoch 3, change 1203, waiting for changes; 812 credentials, 2100 grants
+        central   last heard 1 d 11 h ago (Sat 21 Nov 21:09:58), longer ago than sync.stale_after_s
+        clock     untrusted: not synchronised since the start
+        journal   501 recorded, 480 acknowledged by central, 21 waiting
+        ");
+    }
+
+    #[test]
+    fn status_stays_one_screen_with_a_hundred_doors() {
+        let mut report = samples::failing();
+        let door = report.doors[0].clone();
+        report.doors = (0..100)
+            .map(|n| DoorReport { door: format!("d-{n:03}").parse().unwrap(), ..door.clone() })
+            .collect();
+        let text = status(&report, PLAIN);
+        assert!(text.lines().count() <= 23, "{text}");
+        assert!(text.contains("and 97 more: see latchctl doors\n"), "{text}");
+    }
+}

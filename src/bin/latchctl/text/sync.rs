@@ -1,0 +1,147 @@
+//! `sync`, `journal verify`: how far central and the controller agree.
+
+use latchd::wire::control::{SyncReport, VerifyReport};
+
+use super::{
+    Site, Style, Tone, count,
+    table::{Cell, pairs},
+    tame,
+};
+
+pub fn sync(report: &SyncReport, site: &Site, style: Style) -> String {
+    let snapshot = report.snapshot.map(|(stored, all)| format!("{stored} of {all} parts stored"));
+    pairs(
+        &[
+            ("broker", link(report, site)),
+            ("central", heard(report, site).into()),
+            ("position", position(report).into()),
+            ("snapshot", snapshot.unwrap_or_default().into()),
+            ("refused", Cell::toned(refused_tone(report), &count(report.rejected, "record"))),
+            ("queue", format!("{} not yet acknowledged by central", count(report.queue, "event")).into()),
+            ("digest", report.digest.as_str().into()),
+        ],
+        style,
+    )
+}
+
+/// After `sync resync`.
+pub fn asked(report: &SyncReport, site: &Site, style: Style) -> String {
+    let when = if report.connected {
+        "a snapshot has been asked for; latchctl sync shows it arrive"
+    } else {
+        "a snapshot will be asked for as soon as the broker is reached"
+    };
+    format!("{when}\n\n{}", sync(report, site, style))
+}
+
+fn refused_tone(report: &SyncReport) -> Tone {
+    if report.rejected > 0 { Tone::Warning } else { Tone::Plain }
+}
+
+/// The connection to the broker.
+pub fn link(report: &SyncReport, site: &Site) -> Cell {
+    let since = report.since.map(|t| format!(" since {}", site.brief(t))).unwrap_or_default();
+    let why = report.detail.as_ref().filter(|_| !report.connected);
+    let why = why.map(|d| format!(": {d}")).unwrap_or_default();
+    match report.connected {
+        true => Cell::toned(Tone::Plain, &format!("connected to {}{since}", report.broker)),
+        false => Cell::toned(Tone::Bad, &format!("not connected to {}{since}{why}", report.broker)),
+    }
+}
+
+/// When central was last heard.
+pub fn heard(report: &SyncReport, site: &Site) -> String {
+    let late = if report.stale { ", longer ago than sync.stale_after_s" } else { "" };
+    match report.central_at {
+        Some(at) => format!("last heard {} ({}){late}", site.ago(at), site.brief(at)),
+        None => "never heard".into(),
+    }
+}
+
+/// Where in the feed, with what.
+pub fn position(report: &SyncReport) -> String {
+    let held = format!("{}, {}", count(report.credentials, "credential"), count(report.grants, "grant"));
+    let wants = match report.want.as_str() {
+        "nothing" => String::new(),
+        "changes" => ", waiting for changes".into(),
+        "snapshot" => ", waiting for a snapshot".into(),
+        newer => format!(", wants {newer}"),
+    };
+    format!("epoch {}, change {}{wants}; {held}", report.epoch, report.applied)
+}
+
+pub fn verified(report: &VerifyReport, style: Style) -> String {
+    let (Some(first), Some(last)) = (report.first, report.last) else {
+        return format!("journal {} is empty\n", tame(&report.journal));
+    };
+    let intact = style.paint(Tone::Good, "the chain is intact");
+    format!(
+        "{intact}: {}, {first} to {last}, journal {}\nlast hash {}\nnote it elsewhere, and a rewritten journal is noticed\n",
+        count(report.events, "event"),
+        tame(&report.journal),
+        tame(&report.hash),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::samples, *};
+
+    const PLAIN: Style = Style { colour: false };
+
+    #[test]
+    fn sync_normal_empty_failing() {
+        let all = [samples::normal(), samples::empty(), samples::failing()]
+            .map(|report| sync(&report.sync, &Site::of(&report), PLAIN));
+        insta::assert_snapshot!(all.join("---\n"), @r"
+        broker    connected to mqtts://broker.example:8883 since 05:48:02
+        central   last heard 12 s ago (08:59:48)
+        position  epoch 3, change 1203; 812 credentials, 2100 grants
+        refused   0 records
+        queue     0 events not yet acknowledged by central
+        digest    c0ff
+        ---
+        broker    connected to mqtt://127.0.0.1:1883
+        central   never heard
+        position  epoch 0, change 0, waiting for a snapshot; 0 credentials, 0 grants
+        refused   0 records
+        queue     0 events not yet acknowledged by central
+        ---
+        broker    not connected to mqtts://broker.example:8883 since Sat 21 Nov 21:10: connection refused
+        central   last heard 1 d 11 h ago (Sat 21 Nov 21:09:58), longer ago than sync.stale_after_s
+        position  epoch 3, change 1203, waiting for changes; 812 credentials, 2100 grants
+        snapshot  4 of 12 parts stored
+        refused   2 records
+        queue     21 events not yet acknowledged by central
+        digest    c0ff
+        ");
+    }
+
+    #[test]
+    fn a_snapshot_is_asked_for_now_or_later() {
+        let all = [samples::normal(), samples::failing()]
+            .map(|report| asked(&report.sync, &Site::of(&report), PLAIN).lines().next().unwrap().to_owned());
+        insta::assert_snapshot!(all.join("\n"), @r"
+        a snapshot has been asked for; latchctl sync shows it arrive
+        a snapshot will be asked for as soon as the broker is reached
+        ");
+    }
+
+    #[test]
+    fn a_verified_journal_says_what_to_note() {
+        let report = |first, last| VerifyReport {
+            journal: "6f1c".into(),
+            events: 501,
+            first,
+            last,
+            hash: "51fe".into(),
+        };
+        let both = verified(&report(Some(1), Some(501)), PLAIN) + &verified(&report(None, None), PLAIN);
+        insta::assert_snapshot!(both, @r"
+        the chain is intact: 501 events, 1 to 501, journal 6f1c
+        last hash 51fe
+        note it elsewhere, and a rewritten journal is noticed
+        journal 6f1c is empty
+        ");
+    }
+}

@@ -1,0 +1,416 @@
+//! The controller: takes what happened, and says what is to be done.
+//!
+//! This file holds what it knows and the one place that dispatches; each kind of event has a file of its own.
+
+mod commands;
+mod doors;
+mod queries;
+mod syncing;
+mod taps;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, time::Duration};
+
+pub use queries::{ExplainError, Subject};
+
+use super::{
+    clock::{ClockWatch, Reading},
+    door::Door,
+    event::{
+        Action, CacheCommand, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded, UplinkCommand,
+        Warrant,
+    },
+    index::{DoorNo, Index},
+    let_in::LetIn,
+    outbox::Outbox,
+    settings::Settings,
+    sync::SyncSession,
+};
+use crate::{
+    domain::{
+        At, BookingId, ClockTrust, DoorId, Entry, EntryKind, HolderId, Mono, Now, ReaderId,
+        entry::{ClockNote, SyncNote},
+    },
+    wire::{
+        UidHasher,
+        feed::{Feed, MessageError},
+        outgoing::{DoorState, Status},
+        stored::{Heard, Position},
+    },
+};
+
+/// What the controller starts from: what the stores held.
+#[derive(Debug)]
+pub struct Restored {
+    pub index: Index,
+    pub position: Position,
+    pub let_in: LetIn,
+    pub heard: Heard,
+    pub journal: JournalEnd,
+    /// Things the journal should say about the start, such as a store that had to be set aside.
+    pub remarks: Vec<EntryKind>,
+}
+
+/// Where the journal stands.
+#[derive(Debug, Clone, Default)]
+pub struct JournalEnd {
+    pub id: String,
+    /// The last `seq`; 0 when there is none.
+    pub seq: u64,
+    pub acknowledged: u64,
+    /// The latest trusted instant in it.
+    pub at: Option<At>,
+}
+
+/// A door that is to be released when its entry is on disk.
+#[derive(Debug)]
+struct Waiting {
+    door: DoorNo,
+    hold: Duration,
+    reader: Option<ReaderId>,
+    token: Option<u64>,
+    deadline: Mono,
+}
+
+/// A pulse that was asked of a board.
+#[derive(Debug)]
+struct Pulse {
+    door: DoorNo,
+    reader: Option<ReaderId>,
+    token: Option<u64>,
+}
+
+/// A link as people ask about it.
+#[derive(Debug, Clone, Default)]
+struct Link {
+    connected: bool,
+    since: Option<At>,
+    detail: Option<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct ReaderState {
+    link: Link,
+    last_tap: Option<At>,
+    last_reason: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Controller {
+    settings: Settings,
+    hasher: UidHasher,
+    clock: ClockWatch,
+    clock_said: (ClockTrust, &'static str),
+    index: Index,
+    let_in: LetIn,
+    heard: Heard,
+    /// When central was heard in this run, by the clock nobody sets.
+    heard_at: Option<Mono>,
+    stale: bool,
+    sync: SyncSession,
+    outbox: Outbox,
+    uplink: Link,
+    /// The message whose changes are at the cache.
+    at_cache: Option<u64>,
+    /// A message that waits for it.
+    held: Option<(u64, Result<Feed, MessageError>)>,
+    journal_id: String,
+    journal_fault: Option<String>,
+    next_seq: u64,
+    doors: Vec<Door>,
+    published: Vec<Option<DoorState>>,
+    status_due: Option<Mono>,
+    status_sent: Option<Mono>,
+    heard_noted: Option<At>,
+    readers: BTreeMap<ReaderId, ReaderState>,
+    boards: BTreeMap<crate::domain::BoardId, Link>,
+    inputs: BTreeMap<crate::domain::BoardId, Inputs>,
+    waiting: BTreeMap<u64, Waiting>,
+    pulses: BTreeMap<u64, Pulse>,
+    started_at: At,
+    actions: Vec<Action>,
+}
+
+/// `status` is published again at most this often.
+const STATUS_EVERY: Duration = Duration::from_secs(5);
+/// When central was heard is noted at most this often, in seconds of wall time.
+const NOTE_HEARD_EVERY_S: u64 = 60;
+/// What was noted about hearing central may be this much later than now, in seconds: clocks are corrected.
+const HEARD_AHEAD_S: i64 = 5;
+/// A checkpoint of the journal is noted every so many entries, so that a start has little to read again.
+const CHECKPOINT_EVERY: u64 = 1000;
+
+impl Controller {
+    /// A controller at its start. The actions are the first entries of this run.
+    pub fn new(
+        settings: Settings,
+        hasher: UidHasher,
+        restored: Restored,
+        reading: Reading,
+    ) -> (Self, Vec<Action>) {
+        let mut clock = ClockWatch::new(settings.clock, restored.journal.at);
+        let (now, why) = clock.judge(reading);
+        let mut controller = Controller {
+            clock_said: (ClockTrust::Trusted, ""),
+            stale: false,
+            sync: SyncSession::new(restored.position),
+            outbox: Outbox::new(restored.journal.seq, restored.journal.acknowledged),
+            uplink: Link { detail: Some("not connected yet".into()), ..Link::default() },
+            at_cache: None,
+            held: None,
+            journal_id: restored.journal.id,
+            journal_fault: None,
+            next_seq: restored.journal.seq + 1,
+            doors: vec![Door::default(); settings.doors.len()],
+            published: vec![None; settings.doors.len()],
+            status_due: None,
+            status_sent: None,
+            heard_noted: restored.heard.central_at,
+            readers: settings.readers.iter().map(|r| (r.id.clone(), ReaderState::default())).collect(),
+            boards: settings.boards.iter().map(|b| (b.id.clone(), Link::default())).collect(),
+            inputs: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            pulses: BTreeMap::new(),
+            started_at: now.wall,
+            actions: Vec::new(),
+            index: restored.index,
+            let_in: restored.let_in,
+            heard: restored.heard,
+            heard_at: None,
+            clock,
+            hasher,
+            settings,
+        };
+        controller.begin(now, why, restored.remarks);
+        let actions = std::mem::take(&mut controller.actions);
+        (controller, actions)
+    }
+
+    fn begin(&mut self, now: Now, why: &'static str, remarks: Vec<EntryKind>) {
+        let detail = format!(
+            "{} credentials, {} grants, feed at {} of epoch {}",
+            self.index.credentials(),
+            self.index.grants(),
+            self.sync.position().applied,
+            self.sync.position().epoch
+        );
+        self.record(now, EntryKind::ControllerStarted { version: self.settings.version.into(), detail });
+        for remark in remarks {
+            self.record(now, remark);
+        }
+        self.note_clock(now, why);
+        self.stale = now.trust.is_trusted() && self.is_stale(now, self.settings.stale_after);
+        self.forget_old_guests(now);
+    }
+
+    /// Something happened: what is to be done?
+    pub fn handle(&mut self, reading: Reading, event: Event) -> Vec<Action> {
+        let (now, why) = self.clock.judge(reading);
+        self.note_clock(now, why);
+        match event {
+            Event::Reader { reader, what } => self.reader_says(now, reader, what),
+            Event::Board { board, what } => self.board_says(now, board, what),
+            Event::Journal(what) => self.journal_says(now, what),
+            Event::Cache(what) => self.cache_says(now, what),
+            Event::Uplink(what) => self.uplink_says(now, what),
+            Event::Operator(what) => self.operator_says(now, what),
+            Event::Tick => {}
+            Event::Stopping => self.stopping(now),
+        }
+        self.do_what_is_due(now);
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When `handle` wants to be called with `Tick`, if nothing else happens before.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let releases = self.waiting.values().map(|w| w.deadline);
+        let status = self.status_due.filter(|_| self.uplink.connected);
+        releases.chain(self.sync.deadline()).chain(self.outbox.deadline()).chain(status).min()
+    }
+
+    fn do_what_is_due(&mut self, now: Now) {
+        self.release_late(now);
+        self.note_staleness(now);
+        if self.sync.take_due(now.mono) {
+            self.send_sync();
+        }
+        if let Some(batch) = self.outbox.take(now.mono) {
+            self.uplink(UplinkCommand::SendEvents { from: batch.from, through: batch.through });
+        }
+        self.publish_doors(now);
+        if self.uplink.connected && self.status_due.is_some_and(|due| due <= now.mono) {
+            self.publish_status(now);
+        }
+    }
+
+    fn journal_says(&mut self, now: Now, what: JournalEvent) {
+        match what {
+            JournalEvent::Recorded(recorded) => {
+                self.journal_fault = None;
+                self.outbox.recorded(recorded.seq());
+                self.release_recorded(recorded);
+                self.want_status(now);
+            }
+            JournalEvent::Failed { detail } => self.journal_fault = Some(detail),
+        }
+    }
+
+    /// Everything that waited for the disk up to here.
+    fn release_recorded(&mut self, recorded: Recorded) {
+        let later = self.waiting.split_off(&(recorded.seq() + 1));
+        for (seq, waiting) in std::mem::replace(&mut self.waiting, later) {
+            self.release(seq, waiting, Warrant::Recorded(recorded));
+        }
+    }
+
+    /// Doors that can't wait for the disk any longer.
+    fn release_late(&mut self, now: Now) {
+        let due: Vec<u64> =
+            self.waiting.iter().filter(|(_, w)| w.deadline <= now.mono).map(|(seq, _)| *seq).collect();
+        for seq in due {
+            if let Some(waiting) = self.waiting.remove(&seq) {
+                self.journal(JournalCommand::MarkLate { seq });
+                self.release(seq, waiting, Warrant::Late { seq });
+            }
+        }
+    }
+
+    /// Writes an entry, and returns its number.
+    fn record(&mut self, now: Now, kind: EntryKind) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.clock.note_recorded(&now);
+        let entry = Entry { seq, at: now.wall.floor_ms(), clock: ClockNote::of(now.trust), kind };
+        self.journal(JournalCommand::Append(entry));
+        if seq.is_multiple_of(CHECKPOINT_EVERY) {
+            self.note(Note::Checkpoint { seq });
+        }
+        seq
+    }
+
+    fn note_clock(&mut self, now: Now, why: &'static str) {
+        let (before, _) = std::mem::replace(&mut self.clock_said, (now.trust, why));
+        match (before.is_trusted(), now.trust.is_trusted()) {
+            (true, false) => {
+                self.record(now, EntryKind::ClockUntrusted { detail: why.into() });
+                self.want_status(now);
+            }
+            (false, true) => {
+                self.record(now, EntryKind::ClockTrusted { detail: why.into() });
+                self.want_status(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// In this run by the clock nobody sets. Before it, what was noted counts, unless it lies in the future: a wall
+    /// clock that once ran ahead must not keep a door fresh for years.
+    fn is_stale(&self, now: Now, after: Duration) -> bool {
+        match (self.heard_at, self.heard.central_at) {
+            (Some(heard), _) => now.mono.since(heard) > after,
+            (None, Some(at)) => at > now.wall.plus_s(HEARD_AHEAD_S) || now.wall.since(at) > after,
+            (None, None) => true,
+        }
+    }
+
+    fn note_staleness(&mut self, now: Now) {
+        if !now.trust.is_trusted() {
+            return;
+        }
+        let stale = self.is_stale(now, self.settings.stale_after);
+        if std::mem::replace(&mut self.stale, stale) == stale {
+            return;
+        }
+        let kind = if stale {
+            EntryKind::SyncStale(self.sync_note("central was not heard for longer than sync.stale_after_s"))
+        } else {
+            EntryKind::SyncFresh(self.sync_note("central was heard again"))
+        };
+        self.record(now, kind);
+    }
+
+    /// Central said something that was meant for us.
+    fn heard_central(&mut self, now: Now) {
+        self.heard_at = Some(now.mono);
+        if !now.trust.is_trusted() {
+            return;
+        }
+        self.heard.central_at = Some(now.wall);
+        if self.heard_noted.is_none_or(|at| now.wall.since(at).as_secs() >= NOTE_HEARD_EVERY_S) {
+            self.heard_noted = Some(now.wall);
+            self.note(Note::Heard(self.heard));
+        }
+    }
+
+    fn sync_note(&self, detail: impl Into<String>) -> SyncNote {
+        let position = self.sync.position();
+        SyncNote { epoch: position.epoch, applied: position.applied, detail: detail.into() }
+    }
+
+    fn stopping(&mut self, now: Now) {
+        self.note(Note::Heard(self.heard));
+        let version = self.settings.version.into();
+        let seq = self.record(now, EntryKind::ControllerStopped { version, detail: "told to stop".into() });
+        self.note(Note::Checkpoint { seq });
+    }
+
+    fn want_status(&mut self, now: Now) {
+        let soonest = self.status_sent.map_or(now.mono, |t| t.plus(STATUS_EVERY).max(now.mono));
+        self.status_due.get_or_insert(soonest);
+    }
+
+    fn publish_status(&mut self, now: Now) {
+        self.status_due = None;
+        self.status_sent = Some(now.mono);
+        let position = *self.sync.position();
+        self.uplink(UplinkCommand::Status(Status {
+            controller: self.settings.controller.clone(),
+            online: true,
+            since: self.uplink.since.unwrap_or(now.wall),
+            version: self.settings.version,
+            epoch: position.epoch,
+            applied: position.applied,
+            journal: self.journal_id.clone(),
+            recorded: self.outbox.recorded_through(),
+            acknowledged: self.outbox.acknowledged_through(),
+            clock: now.trust.into(),
+        }));
+    }
+
+    /// Lets go of guests let in on bookings that are gone, a month after the last of them came.
+    fn forget_old_guests(&mut self, now: Now) {
+        let index = &self.index;
+        let gone = self.let_in.forget(now.wall.plus_s(-30 * 86_400), |b| index.hosts(b).next().is_none());
+        for booking in gone {
+            self.note(Note::Forget { booking });
+        }
+    }
+
+    fn let_guest_in(&mut self, at: At, seq: u64, booking: BookingId, holder: HolderId) {
+        self.let_in.add(booking.clone(), holder.clone(), at);
+        self.note(Note::LetIn { booking, holder, at, seq });
+    }
+
+    fn door(&mut self, door: DoorNo) -> Option<&mut Door> {
+        self.doors.get_mut(usize::from(door.0))
+    }
+
+    fn door_id(&self, door: DoorNo) -> Option<DoorId> {
+        self.settings.doors.get(usize::from(door.0)).map(|d| d.id.clone())
+    }
+
+    fn journal(&mut self, command: JournalCommand) {
+        self.actions.push(Action::Journal(command));
+    }
+
+    fn note(&mut self, note: Note) {
+        self.actions.push(Action::Cache(CacheCommand::Note(note)));
+    }
+
+    fn uplink(&mut self, command: UplinkCommand) {
+        if self.uplink.connected {
+            self.actions.push(Action::Uplink(command));
+        }
+    }
+}

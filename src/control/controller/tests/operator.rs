@@ -1,0 +1,80 @@
+//! What a technician asks for: recorded first, answered when it is true.
+
+use super::*;
+use crate::domain::DoorMode;
+
+#[test]
+fn an_operators_access_is_recorded_then_driven_and_answered_when_the_board_confirmed() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.access(9, "entrance"), ["append 2 operator.command"]);
+    assert_eq!(rig.recorded(2), ["pulse b-1/0 5 s #2: recorded 2"]);
+    assert_eq!(rig.pulsed("b-1", 2), ["answer 9: done by 2"]);
+}
+
+#[test]
+fn the_entry_says_who_asked_for_what_and_why() {
+    let mut rig = Rig::new();
+    let request = OperatorRequest::Access { door: "side".parse().unwrap(), reason: Some("delivery".into()) };
+    let event = OperatorEvent { token: 1, by: "anna (1000)".into(), request };
+    let entry = entries(&rig.handle(Event::Operator(event))).remove(0);
+    assert_eq!(
+        entry,
+        json!({"seq": 2, "at": START, "type": "operator.command", "by": "anna (1000)", "action": "access",
+            "outcome": "done", "door": "side", "reason": "delivery"})
+    );
+}
+
+#[test]
+fn an_operators_access_waits_no_longer_for_the_disk_than_a_tap() {
+    let mut rig = Rig::new();
+    rig.access(9, "entrance");
+    assert_eq!(rig.later_ms(20).tick(), ["mark late 2", "pulse b-1/0 5 s #2: late 2"]);
+}
+
+#[test]
+fn a_door_that_could_not_be_driven_is_no_success() {
+    let mut rig = Rig::new();
+    rig.access(9, "entrance");
+    rig.recorded(2);
+    let said = rig.board("b-1", BoardEvent::Failed { ticket: 2, detail: "no answer".into() });
+    assert_eq!(said, ["answer 9: the door could not be driven: no answer", "append 3 door.lock_fault"]);
+}
+
+#[test]
+fn a_door_that_is_not_there_is_answered_at_once() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.access(9, "cellar"), ["answer 9: there is no door cellar"]);
+}
+
+#[test]
+fn a_door_that_is_closed_to_all_is_not_opened_and_the_attempt_is_recorded() {
+    for (mode, why) in [
+        (DoorMode::Blocked, "it is blocked"),
+        (DoorMode::LockedDown, "it is locked down"),
+        (DoorMode::LockedOpen, "it is locked open"),
+    ] {
+        let mut rig = Rig::new();
+        rig.controller.doors[0].mode = mode;
+        let said = rig.access(9, "entrance");
+        let answer = format!("answer 9: entrance was not opened: {why}");
+        assert_eq!(said, ["append 2 operator.command".to_owned(), answer]);
+        assert_eq!(rig.recorded(2), [""; 0]);
+    }
+}
+
+#[test]
+fn a_resync_is_recorded_and_asks_for_a_snapshot() {
+    let mut rig = Rig::new();
+    rig.connect();
+    let event = OperatorEvent { token: 4, by: "anna (1000)".into(), request: OperatorRequest::Resync };
+    let said = rig.when(Event::Operator(event));
+    assert_eq!(said, ["append 2 operator.command", "answer 4: done by 2", "sync 3/10 wants snapshot"]);
+}
+
+#[test]
+fn stopping_says_so_and_releases_nothing() {
+    let mut rig = Rig::new();
+    rig.tap("entrance-in", HOST);
+    let said = rig.when(Event::Stopping);
+    assert_eq!(said, ["note heard", "append 3 controller.stopped", "note checkpoint 3"]);
+}

@@ -1,0 +1,144 @@
+//! The journal's way to central (wire, "events and ack"): one message under way, in order, from the first event
+//! central has not acknowledged; sent again until it has.
+
+use std::time::Duration;
+
+use crate::{domain::Mono, wire::outgoing::MAX_EVENTS};
+
+/// How long without progress until the events under way are sent again.
+const RESEND: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbox {
+    recorded: u64,
+    acknowledged: u64,
+    connected: bool,
+    /// The last event under way, and since when there was no progress.
+    under_way: Option<(u64, Mono)>,
+}
+
+/// The events to send: from the first to the last, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    pub from: u64,
+    pub through: u64,
+}
+
+impl Outbox {
+    pub fn new(recorded: u64, acknowledged: u64) -> Self {
+        Outbox { recorded, acknowledged, connected: false, under_way: None }
+    }
+
+    pub fn recorded_through(&self) -> u64 {
+        self.recorded
+    }
+
+    pub fn acknowledged_through(&self) -> u64 {
+        self.acknowledged
+    }
+
+    pub fn connected(&mut self) {
+        self.connected = true;
+        self.under_way = None;
+    }
+
+    pub fn disconnected(&mut self) {
+        self.connected = false;
+        self.under_way = None;
+    }
+
+    /// Events are on disk through this one.
+    pub fn recorded(&mut self, through: u64) {
+        self.recorded = self.recorded.max(through);
+    }
+
+    /// The message went out with events through this one (a message has a size limit, so it may hold fewer).
+    pub fn sent(&mut self, through: u64) {
+        if let Some((under_way, _)) = &mut self.under_way {
+            *under_way = (*under_way).min(through);
+        }
+    }
+
+    /// Central says it has stored events through this one. Returns whether that is news.
+    pub fn acknowledged(&mut self, now: Mono, through: u64) -> bool {
+        if through <= self.acknowledged || through > self.recorded {
+            return false;
+        }
+        self.acknowledged = through;
+        self.under_way = self.under_way.filter(|(last, _)| *last > through).map(|(last, _)| (last, now));
+        true
+    }
+
+    /// What to send now, if anything; counts it as under way.
+    pub fn take(&mut self, now: Mono) -> Option<Batch> {
+        if self.under_way.is_some_and(|(_, since)| now.since(since) >= RESEND) {
+            self.under_way = None;
+        }
+        if !self.connected || self.under_way.is_some() || self.recorded <= self.acknowledged {
+            return None;
+        }
+        let from = self.acknowledged + 1;
+        let through = self.recorded.min(self.acknowledged + MAX_EVENTS as u64);
+        self.under_way = Some((through, now));
+        Some(Batch { from, through })
+    }
+
+    pub fn deadline(&self) -> Option<Mono> {
+        self.under_way.filter(|_| self.connected).map(|(_, since)| since.plus(RESEND))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: u64) -> Mono {
+        Mono(Duration::from_secs(s))
+    }
+
+    #[test]
+    fn one_message_is_under_way_until_it_is_acknowledged() {
+        let mut o = Outbox::new(1200, 0);
+        assert_eq!(o.take(at(0)), None, "no connection");
+        o.connected();
+        assert_eq!(o.take(at(0)), Some(Batch { from: 1, through: 500 }));
+        assert_eq!(o.take(at(1)), None);
+        assert!(o.acknowledged(at(2), 300));
+        assert_eq!(o.take(at(2)), None, "the rest of it is still under way");
+        assert!(o.acknowledged(at(3), 500));
+        assert_eq!(o.take(at(3)), Some(Batch { from: 501, through: 1000 }));
+    }
+
+    #[test]
+    fn without_progress_it_is_sent_again_from_the_first_unacknowledged() {
+        let mut o = Outbox::new(10, 0);
+        o.connected();
+        o.take(at(0));
+        o.acknowledged(at(20), 4);
+        assert_eq!(o.deadline(), Some(at(50)));
+        assert_eq!(o.take(at(49)), None);
+        assert_eq!(o.take(at(50)), Some(Batch { from: 5, through: 10 }));
+        o.disconnected();
+        o.connected();
+        assert_eq!(o.take(at(51)), Some(Batch { from: 5, through: 10 }));
+    }
+
+    #[test]
+    fn an_acknowledgement_that_is_late_twice_or_from_the_future_changes_nothing() {
+        let mut o = Outbox::new(10, 5);
+        assert!(!o.acknowledged(at(0), 5));
+        assert!(!o.acknowledged(at(0), 3));
+        assert!(!o.acknowledged(at(0), 11));
+        assert_eq!(o.acknowledged_through(), 5);
+    }
+
+    #[test]
+    fn a_message_cut_short_by_its_size_goes_on_where_it_stopped() {
+        let mut o = Outbox::new(400, 0);
+        o.connected();
+        o.take(at(0));
+        o.sent(120);
+        o.acknowledged(at(1), 120);
+        assert_eq!(o.take(at(1)), Some(Batch { from: 121, through: 400 }));
+    }
+}

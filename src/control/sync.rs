@@ -1,0 +1,288 @@
+//! The feed's side of the controller: what a message from central means here and now (wire, "feed" and "sync").
+//!
+//! ```text
+//!  message ─► receive() ─► Nothing      old, or a repeat: acknowledge it
+//!                       ─► Rejected     not ours to apply: record, acknowledge
+//!                       ─► Gap          something is missing: ask, acknowledge
+//!                       ─► Apply/Stage  to the cache; persisted() when it is on disk: only then acknowledge
+//! ```
+//!
+//! One message is at the cache at a time: the link hands over the next when this one is done.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use super::event::Part;
+use crate::{
+    domain::Mono,
+    wire::{
+        feed::{Body, Feed, Item, Sealed},
+        outgoing::Want,
+        stored::Position,
+    },
+};
+
+/// `sync` after applied messages goes out at most this often.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// An unanswered want is repeated after this, doubling.
+const FIRST_REPEAT: Duration = Duration::from_secs(1);
+/// … up to this.
+const LAST_REPEAT: Duration = Duration::from_secs(60);
+/// While a snapshot's parts come in, its want counts as answered for this long.
+const PART_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a message comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    Nothing,
+    Rejected(String),
+    Gap(String),
+    Apply { applied: u64, rejected: u64, items: Vec<Sealed>, refused: Option<String> },
+    Stage { part: Part, refused: Option<String> },
+}
+
+/// A snapshot whose parts are coming in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Snapshot {
+    id: String,
+    epoch: u64,
+    parts: u32,
+    stored: u32,
+}
+
+#[derive(Debug)]
+pub struct SyncSession {
+    position: Position,
+    want: Want,
+    snapshot: Option<Snapshot>,
+    /// The snapshot that came into force last: repeats of its parts mean nothing.
+    done_id: Option<String>,
+    /// The highest number seen, by its epoch: what is missing when it is above `applied`.
+    seen: (u64, u64),
+    /// A gap has been said.
+    in_gap: bool,
+    connected: bool,
+    due: Option<Mono>,
+    last_sent: Option<Mono>,
+    repeat_at: Option<Mono>,
+    repeat_after: Duration,
+}
+
+impl SyncSession {
+    pub fn new(position: Position) -> Self {
+        let want = if position.epoch == 0 { Want::Snapshot } else { Want::Nothing };
+        SyncSession {
+            position,
+            want,
+            snapshot: None,
+            done_id: None,
+            seen: (0, 0),
+            in_gap: false,
+            connected: false,
+            due: None,
+            last_sent: None,
+            repeat_at: None,
+            repeat_after: FIRST_REPEAT,
+        }
+    }
+
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    pub fn want(&self) -> Want {
+        self.want
+    }
+
+    /// Parts stored and parts in all of a snapshot under way.
+    pub fn snapshot_progress(&self) -> Option<(u32, u32)> {
+        self.snapshot.as_ref().map(|s| (s.stored, s.parts))
+    }
+
+    pub fn connected(&mut self, now: Mono) {
+        self.connected = true;
+        self.due = Some(now);
+        self.repeat_after = FIRST_REPEAT;
+    }
+
+    pub fn disconnected(&mut self) {
+        self.connected = false;
+    }
+
+    /// A technician asks for a snapshot.
+    pub fn resync(&mut self, now: Mono) {
+        self.set_want(now, Want::Snapshot);
+    }
+
+    pub fn receive(&mut self, now: Mono, feed: Feed) -> Step {
+        let Feed { epoch, body } = feed;
+        if epoch < self.position.epoch {
+            return Step::Rejected(format!("epoch {epoch} is older than {}", self.position.epoch));
+        }
+        match body {
+            Body::Changes { first, last, items } => self.changes(now, epoch, first, last, items),
+            Body::Snapshot { id, part, parts, last, items } => {
+                let (items, rejected, refused) = sort(items);
+                let part = Part { id, part, parts, epoch, last, items, rejected };
+                self.part(now, part, refused)
+            }
+        }
+    }
+
+    fn changes(&mut self, now: Mono, epoch: u64, first: u64, last: u64, items: Vec<Item>) -> Step {
+        self.seen = self.seen.max((epoch, last));
+        if epoch > self.position.epoch {
+            if self.snapshot.as_ref().is_some_and(|s| s.epoch == epoch) {
+                // It comes after the snapshot that is on its way; asked for again when that is in.
+                return Step::Nothing;
+            }
+            let said_before = std::mem::replace(&mut self.in_gap, true);
+            self.set_want(now, Want::Snapshot);
+            let said = format!("changes of epoch {epoch}, whose snapshot has not come");
+            return if said_before { Step::Nothing } else { Step::Gap(said) };
+        }
+        let applied = self.position.applied;
+        if last <= applied {
+            return Step::Nothing;
+        }
+        if first > applied + 1 {
+            let said_before = std::mem::replace(&mut self.in_gap, true);
+            if self.want == Want::Nothing {
+                self.set_want(now, Want::Changes);
+            }
+            let said = format!("changes {} to {} are missing", applied + 1, first - 1);
+            return if said_before { Step::Nothing } else { Step::Gap(said) };
+        }
+        let known = (applied + 1 - first) as usize;
+        let (items, rejected, refused) = sort(items.into_iter().skip(known).collect());
+        Step::Apply { applied: last, rejected, items, refused }
+    }
+
+    fn part(&mut self, now: Mono, part: Part, refused: Option<String>) -> Step {
+        let is_in_force = self.done_id.as_ref() == Some(&part.id) && part.epoch == self.position.epoch;
+        if is_in_force && self.want != Want::Snapshot {
+            return Step::Nothing;
+        }
+        if part.epoch == self.position.epoch && part.last < self.position.applied {
+            let applied = self.position.applied;
+            return Step::Rejected(format!("a snapshot as of {}, where {applied} is applied", part.last));
+        }
+        let expected = match &self.snapshot {
+            Some(s) if s.id == part.id && s.epoch == part.epoch => s.stored + 1,
+            _ => 1,
+        };
+        if part.part > 1 && part.part < expected {
+            return Step::Nothing;
+        }
+        if part.part != 1 && part.part != expected {
+            let said_before = std::mem::replace(&mut self.in_gap, true);
+            self.snapshot = None;
+            self.set_want(now, Want::Snapshot);
+            let said = format!("part {} of a snapshot came where part {expected} should", part.part);
+            return if said_before { Step::Nothing } else { Step::Gap(said) };
+        }
+        self.in_gap &= part.part != 1;
+        let (id, epoch, parts) = (part.id.clone(), part.epoch, part.parts);
+        self.snapshot = Some(Snapshot { id, epoch, parts, stored: part.part - 1 });
+        self.repeat_at = Some(now.plus(PART_PATIENCE));
+        Step::Stage { part, refused }
+    }
+
+    /// A message's changes are on disk.
+    pub fn applied(&mut self, now: Mono, position: Position) {
+        self.position = position;
+        self.settle(now);
+    }
+
+    /// A part is on disk.
+    pub fn staged(&mut self, now: Mono, part: u32) {
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.stored = part;
+        }
+        self.repeat_at = Some(now.plus(PART_PATIENCE));
+    }
+
+    /// A snapshot is on disk and in force.
+    pub fn in_force(&mut self, now: Mono, id: String, position: Position) {
+        self.done_id = Some(id);
+        self.snapshot = None;
+        self.want = Want::Nothing;
+        self.applied(now, position);
+    }
+
+    /// What was sent to the cache is not there: the snapshot, if it was one, starts over.
+    pub fn failed(&mut self, now: Mono) {
+        let want = if self.snapshot.take().is_some() { Want::Snapshot } else { Want::Changes };
+        if self.want != Want::Snapshot {
+            self.set_want(now, want);
+        }
+    }
+
+    fn settle(&mut self, now: Mono) {
+        let missing = self.seen.0 == self.position.epoch && self.seen.1 > self.position.applied;
+        if missing && self.want == Want::Nothing {
+            self.set_want(now, Want::Changes);
+        } else if !missing && self.want == Want::Changes {
+            self.want = Want::Nothing;
+        }
+        self.in_gap &= missing;
+        let next = self.last_sent.map_or(now, |t| t.plus(SYNC_EVERY));
+        self.due = Some(self.due.map_or(next.max(now), |due| due.min(next.max(now))));
+    }
+
+    fn set_want(&mut self, now: Mono, want: Want) {
+        if self.want != want {
+            self.repeat_after = FIRST_REPEAT;
+        }
+        self.want = want;
+        let soonest = self.last_sent.filter(|_| self.repeat_after > FIRST_REPEAT);
+        self.due = Some(soonest.map_or(now, |t| t.plus(self.repeat_after).max(now)));
+    }
+
+    /// When `sync` is to be sent next.
+    pub fn deadline(&self) -> Option<Mono> {
+        let repeat = self.repeat_at.filter(|_| self.want != Want::Nothing);
+        let next = match (self.due, repeat) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        next.filter(|_| self.connected)
+    }
+
+    /// Whether `sync` is to be sent now; counts it as sent.
+    pub fn take_due(&mut self, now: Mono) -> bool {
+        if self.deadline().is_none_or(|at| at > now) {
+            return false;
+        }
+        self.due = None;
+        self.last_sent = Some(now);
+        if self.want == Want::Nothing {
+            (self.repeat_at, self.repeat_after) = (None, FIRST_REPEAT);
+        } else {
+            self.repeat_at = Some(now.plus(self.repeat_after));
+            self.repeat_after = (self.repeat_after * 2).min(LAST_REPEAT);
+        }
+        true
+    }
+}
+
+/// The records that can be applied, how many were refused, and a sentence about those.
+fn sort(items: Vec<Item>) -> (Vec<Sealed>, u64, Option<String>) {
+    let (mut good, mut refused, mut first) = (Vec::with_capacity(items.len()), 0, None);
+    for item in items {
+        match item {
+            Ok(sealed) => good.push(sealed),
+            Err(error) => {
+                refused += 1;
+                first.get_or_insert(error);
+            }
+        }
+    }
+    let said = first.map(|error| match refused {
+        1 => format!("1 record refused: {error}"),
+        n => format!("{n} records refused, the first because {error}"),
+    });
+    (good, refused, said)
+}

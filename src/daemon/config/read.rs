@@ -1,0 +1,171 @@
+//! The whole file: its sections, and what must hold between them.
+
+use std::{collections::BTreeMap, fmt::Display, ops::Range};
+
+use toml::de::DeTable;
+
+use super::{
+    Config, Mqtt, Problem,
+    sections::{Board, Door, Input, Reader, ReaderDriver, address},
+    table::{Found, Problems, Table},
+};
+use crate::domain::{ControllerId, Zone};
+
+const TEN_YEARS_S: u64 = 315_360_000;
+const MQTT_PORT: u16 = 1883;
+
+pub fn config(text: &str) -> Result<Config, Vec<Problem>> {
+    let problems = Problems::new(text);
+    let parsed = match DeTable::parse(text) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            problems.add(&error.span().unwrap_or(0..0), "", format!("not TOML: {}", error.message().trim()));
+            return Err(problems.sorted());
+        }
+    };
+    let config = sections(&Table::root(&problems, &parsed), &problems);
+    let found = problems.sorted();
+    match config {
+        Some(config) if found.is_empty() => Ok(config),
+        _ => Err(found),
+    }
+}
+
+fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
+    let controller = root.needed_table("controller", "a table [controller] with id and time_zone");
+    let id = controller.parsed("id", "1 to 64 characters a-z 0-9 -", ControllerId::new);
+    let zone =
+        controller.parsed("time_zone", "an IANA time zone such as \"Europe/Oslo\"", str::parse::<Zone>);
+    let state_dir = controller.path("state_dir", "/var/lib/latchd");
+    let socket = controller.path("socket", "/run/latchd/latchd.sock");
+    controller.end();
+    let mqtt = mqtt(root.needed_table("mqtt", "a table [mqtt] with url"));
+    let clock = root.table("clock");
+    let require_sync = clock.flag("require_sync", true);
+    let holdover = clock.seconds("holdover_s", (0, TEN_YEARS_S), 604_800);
+    clock.end();
+    let journal = root.table("journal");
+    let keep = journal.seconds("keep_s", (3600, TEN_YEARS_S), 7_776_000);
+    let max_events = journal.number_or("max_events", (1000, 1_000_000_000), "a number of events", 5_000_000);
+    let release_wait = journal.number_or("release_wait_ms", (1, 10_000), "a number of milliseconds", 20);
+    journal.end();
+    let sync = root.table("sync");
+    let stale_after = sync.seconds("stale_after_s", (60, TEN_YEARS_S), 86_400);
+    sync.end();
+    let boards: Vec<Board> = root.tables("boards").into_iter().filter_map(Board::read).collect();
+    let doors: Vec<Door> = root.tables("doors").into_iter().filter_map(Door::read).collect();
+    let readers: Vec<Reader> = root.tables("readers").into_iter().filter_map(Reader::read).collect();
+    root.end();
+    let config = Config {
+        controller: id?.value,
+        zone: zone?.value,
+        state_dir,
+        socket,
+        mqtt: mqtt?,
+        require_sync,
+        holdover,
+        keep,
+        max_events,
+        release_wait: std::time::Duration::from_millis(release_wait),
+        stale_after,
+        boards,
+        doors,
+        readers,
+    };
+    cross_check(&config, problems);
+    Some(config)
+}
+
+fn mqtt(table: Table<'_>) -> Option<Mqtt> {
+    let url = if table.exists() {
+        table.parsed("url", "a broker's address such as mqtt://broker.example:1883", |text| {
+            address(text, "mqtt", MQTT_PORT).map(|(host, port)| (text.to_owned(), host, port))
+        })
+    } else {
+        None
+    };
+    let username = table.text("username", "a text").map(|f| f.value);
+    let password_file = table.has("password_file").then(|| table.path("password_file", ""));
+    if password_file.is_some() && username.is_none() {
+        table.problem("password_file", table.span(), "needs a username beside it");
+    }
+    let session_expiry_s =
+        table.number_or("session_expiry_s", (0, 0xFFFF_FFFE), "a number of seconds", 604_800);
+    if table.exists() && !table.flag("allow_unsigned", false) {
+        table.problem(
+            "allow_unsigned",
+            table.span(),
+            "this version can't verify signatures yet, so nothing central says would be believed; \
+             set allow_unsigned = true where the broker is trusted",
+        );
+    }
+    table.end();
+    let (url, host, port) = url?.value;
+    Some(Mqtt { url, host, port, username, password_file, session_expiry_s: session_expiry_s as u32 })
+}
+
+fn cross_check(config: &Config, problems: &Problems<'_>) {
+    unique(problems, "board", config.boards.iter().map(|b| named(&b.id)));
+    unique(problems, "door", config.doors.iter().map(|d| named(&d.id)));
+    unique(problems, "reader", config.readers.iter().map(|r| named(&r.id)));
+    let coil =
+        |d: &Door| named_as(&d.lock.coil, format!("{} coil {}", d.lock.board.value, d.lock.coil.value));
+    unique(problems, "strike on board", config.doors.iter().map(coil));
+    let input = |i: &Input| named_as(&i.input, format!("{} input {}", i.board.value, i.input.value));
+    let buttons = |d: &Door| d.rex.clone().map(|r| r.input);
+    let inputs = config.doors.iter().flat_map(|d| d.contact.clone().into_iter().chain(buttons(d)));
+    unique(problems, "use of board", inputs.map(|i| input(&i)));
+    let port = |r: &Reader| match &r.driver {
+        ReaderDriver::Pn532 { port, .. } => Some(named_as(port, port.value.display().to_string())),
+        ReaderDriver::Pcsc { .. } => None,
+    };
+    unique(problems, "reader on", config.readers.iter().filter_map(port));
+    references(config, problems);
+}
+
+/// What is named must be there.
+fn references(config: &Config, problems: &Problems<'_>) {
+    let boards: Vec<&str> = config.boards.iter().map(|b| b.id.value.as_str()).collect();
+    let doors: Vec<&str> = config.doors.iter().map(|d| d.id.value.as_str()).collect();
+    let named_boards = config.doors.iter().flat_map(|d| {
+        let contact = d.contact.iter().map(|c| &c.board);
+        contact.chain(d.rex.iter().map(|r| &r.input.board)).chain([&d.lock.board])
+    });
+    for board in named_boards {
+        exists(problems, "board", &board.key, &board.span, board.value.as_str(), &boards);
+    }
+    for reader in &config.readers {
+        let door = &reader.door;
+        exists(problems, "door", &door.key, &door.span, door.value.as_str(), &doors);
+    }
+}
+
+fn exists(problems: &Problems<'_>, what: &str, key: &str, span: &Range<usize>, name: &str, known: &[&str]) {
+    if !known.contains(&name) {
+        let known = if known.is_empty() { "none is configured".into() } else { known.join(", ") };
+        problems.add(span, key, format!("there is no {what} {name:?}; expected one of: {known}"));
+    }
+}
+
+/// A thing by its name, and where it stands.
+type Named = (String, Range<usize>, String);
+
+fn named<T: Display>(found: &Found<T>) -> Named {
+    named_as(found, found.value.to_string())
+}
+
+fn named_as<T>(found: &Found<T>, name: String) -> Named {
+    (name, found.span.clone(), found.key.clone())
+}
+
+fn unique(problems: &Problems<'_>, what: &str, things: impl Iterator<Item = Named>) {
+    let mut first: BTreeMap<String, String> = BTreeMap::new();
+    for (name, span, key) in things {
+        match first.get(&name) {
+            Some(before) => {
+                problems.add(&span, key, format!("a second {what} {name}; the first is {before}"))
+            }
+            None => _ = first.insert(name, key),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Boards, doors and readers: one entry of each, by itself.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::table::{Found, Table};
+use crate::domain::{BoardId, Direction, DoorId, ReaderId, ZoneId};
+
+#[derive(Debug, Clone)]
+pub struct Board {
+    pub id: Found<BoardId>,
+    pub url: String,
+    pub host: String,
+    pub port: u16,
+    pub unit: u8,
+    pub flash_base: u16,
+    pub timeout: Duration,
+    pub poll: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Door {
+    pub id: Found<DoorId>,
+    pub name: String,
+    pub zones: Vec<ZoneId>,
+    pub lock: Lock,
+    pub contact: Option<Input>,
+    pub rex: Option<Rex>,
+    pub building_hours_only: bool,
+    pub max_stale: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Lock {
+    pub board: Found<BoardId>,
+    pub coil: Found<u8>,
+    pub strike: Duration,
+    pub extended: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Input {
+    pub board: Found<BoardId>,
+    pub input: Found<u8>,
+    pub invert: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Rex {
+    pub input: Input,
+    pub unlocks: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pub id: Found<ReaderId>,
+    pub door: Found<DoorId>,
+    pub direction: Direction,
+    pub reversed: bool,
+    pub driver: ReaderDriver,
+}
+
+#[derive(Debug, Clone)]
+pub enum ReaderDriver {
+    /// A PC/SC reader by name, `*` as in a shell.
+    Pcsc { name: String },
+    /// A PN532 on a serial line.
+    Pn532 { port: Found<PathBuf>, baud: u32 },
+}
+
+/// What a board's coils and inputs are numbered to: its driver reads 64 at once.
+const LAST_CHANNEL: u64 = 63;
+/// Longest pulse the flash command can time: 0x7FFF steps of 100 ms.
+const LONGEST_STRIKE_S: u64 = 3276;
+const AN_ID: &str = "an id of 1 to 64 characters A-Z a-z 0-9 . _ : -";
+const MODBUS_PORT: u16 = 502;
+
+impl Board {
+    pub fn read(table: Table<'_>) -> Option<Board> {
+        let id = table.parsed("id", AN_ID, BoardId::new);
+        let url = table.parsed("url", "a Modbus TCP address such as modbus+tcp://10.0.0.20:502", |text| {
+            address(text, "modbus+tcp", MODBUS_PORT).map(|(host, port)| (text.to_owned(), host, port))
+        });
+        let unit = table.number_or("unit", (0, 255), "a Modbus unit", 1) as u8;
+        // The board times the pulse, so that it ends whatever becomes of us.
+        let timed_by_board =
+            |text: &str| if text == "flash" { Ok(()) } else { Err(format!("{text:?} is not known")) };
+        if table.has("pulse") {
+            table.parsed("pulse", "\"flash\" (the board times the pulse)", timed_by_board);
+        }
+        let flash_base = table.number_or("flash_base", (0, 0xFFFF), "a coil address", 0x0200) as u16;
+        let timeout = table.number_or("timeout_ms", (10, 10_000), "a number of milliseconds", 500);
+        let poll = table.number_or("poll_ms", (10, 10_000), "a number of milliseconds", 100);
+        table.end();
+        let (url, host, port) = url?.value;
+        Some(Board {
+            id: id?,
+            url,
+            host,
+            port,
+            unit,
+            flash_base,
+            timeout: Duration::from_millis(timeout),
+            poll: Duration::from_millis(poll),
+        })
+    }
+}
+
+impl Door {
+    pub fn read(table: Table<'_>) -> Option<Door> {
+        let id = table.parsed("id", AN_ID, DoorId::new);
+        let name = table.text("name", "a text").map(|f| f.value);
+        let mut zones = Vec::new();
+        for zone in table.texts("zones") {
+            match ZoneId::new(&zone.value) {
+                Ok(zone) => zones.push(zone),
+                Err(error) => table.problem("zones", &zone.span, format!("{error}; expected {AN_ID}")),
+            }
+        }
+        let lock =
+            Lock::read(table.needed_table("lock", "a table such as { board = \"board-1\", coil = 0 }"));
+        let contact = table.has("contact").then(|| Input::read(table.table("contact"), false)).flatten();
+        let rex = table.has("rex").then(|| Input::read(table.table("rex"), true)).flatten();
+        let building_hours_only = table.flag("building_hours_only", false);
+        let max_stale = table.number("max_stale_s", (60, 315_360_000), "a number of seconds");
+        table.end();
+        let id = id?;
+        Some(Door {
+            name: name.unwrap_or_else(|| id.value.to_string()),
+            id,
+            zones,
+            lock: lock?,
+            contact: contact.map(|(input, _)| input),
+            rex: rex.map(|(input, unlocks)| Rex { input, unlocks }),
+            building_hours_only,
+            max_stale: max_stale.map(|f| Duration::from_secs(f.value)),
+        })
+    }
+}
+
+impl Lock {
+    fn read(table: Table<'_>) -> Option<Lock> {
+        let board = board(&table);
+        let coil = channel(&table, "coil");
+        let strike = table.seconds("strike_s", (1, LONGEST_STRIKE_S), 5);
+        let extended = table.number("extended_s", (1, LONGEST_STRIKE_S), "a number of seconds");
+        if let Some(short) = extended.as_ref().filter(|e| Duration::from_secs(e.value) < strike) {
+            table.problem("extended_s", &short.span, "is shorter than strike_s");
+        }
+        table.end();
+        // Unless it is said, holders who need it get three times as long, as is usual.
+        let extended = extended.map_or(strike * 3, |f| Duration::from_secs(f.value));
+        Some(Lock {
+            board: board?,
+            coil: coil?,
+            strike,
+            extended: extended.min(Duration::from_secs(LONGEST_STRIKE_S)),
+        })
+    }
+}
+
+impl Input {
+    /// An input, and of a button whether it unlocks.
+    fn read(table: Table<'_>, is_button: bool) -> Option<(Input, bool)> {
+        let board = board(&table);
+        let input = channel(&table, "input");
+        let invert = table.flag("invert", false);
+        let unlocks = is_button && table.flag("unlocks", false);
+        table.end();
+        Some((Input { board: board?, input: input?, invert }, unlocks))
+    }
+}
+
+fn board(table: &Table<'_>) -> Option<Found<BoardId>> {
+    if !table.exists() {
+        return None;
+    }
+    table.parsed("board", "the id of a board", BoardId::new)
+}
+
+fn channel(table: &Table<'_>, key: &'static str) -> Option<Found<u8>> {
+    let expected = format!("a number, 0 to {LAST_CHANNEL}");
+    if !table.has(key) && table.exists() {
+        table.problem(key, table.span(), format!("missing; expected {expected}"));
+    }
+    let found = table.number(key, (0, LAST_CHANNEL), "a number")?;
+    Some(Found { value: found.value as u8, span: found.span, key: found.key })
+}
+
+impl Reader {
+    pub fn read(table: Table<'_>) -> Option<Reader> {
+        let id = table.parsed("id", AN_ID, ReaderId::new);
+        let door = table.parsed("door", "the id of a door", DoorId::new);
+        let direction = choice(&table, "direction", &[("in", Direction::In), ("out", Direction::Out)]);
+        let reversed =
+            choice(&table, "uid_order", &[("as_read", false), ("reversed", true)]).unwrap_or(false);
+        let driver = Reader::driver(&table);
+        table.end();
+        Some(Reader {
+            id: id?,
+            door: door?,
+            direction: direction.unwrap_or_default(),
+            reversed,
+            driver: driver?,
+        })
+    }
+
+    fn driver(table: &Table<'_>) -> Option<ReaderDriver> {
+        let known = |text: &str| match text {
+            "pcsc" => Ok(true),
+            "pn532" => Ok(false),
+            _ => Err(format!("{text:?} is not known")),
+        };
+        if table.parsed("driver", "\"pcsc\" or \"pn532\"", known)?.value {
+            let not_empty = |text: &str| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) };
+            let name = table.parsed("name", "a PC/SC reader's name, such as \"ACS ACR1252*\"", not_empty)?;
+            return Some(ReaderDriver::Pcsc { name: name.value });
+        }
+        let absolute = |text: &str| match text.starts_with('/') {
+            true => Ok(PathBuf::from(text)),
+            false => Err(format!("{text:?} is not an absolute path")),
+        };
+        let port = table.parsed("port", "a serial port, such as \"/dev/serial/by-id/usb-…\"", absolute);
+        let baud = table.number_or("baud", (1200, 1_000_000), "bits a second", 115_200) as u32;
+        Some(ReaderDriver::Pn532 { port: port?, baud })
+    }
+}
+
+/// A key with few values; absent is `None`, wrong is a problem.
+fn choice<T: Copy>(table: &Table<'_>, key: &'static str, values: &[(&str, T)]) -> Option<T> {
+    let names: Vec<String> = values.iter().map(|(name, _)| format!("{name:?}")).collect();
+    let pick = |text: &str| values.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+    table.optional(key, &names.join(" or "), |v| v.as_str().and_then(pick)).map(|f| f.value)
+}
+
+/// Host and port of an address with the scheme given. An IPv6 host is in brackets.
+pub fn address(text: &str, scheme: &str, default_port: u16) -> Result<(String, u16), String> {
+    let rest = text
+        .strip_prefix(scheme)
+        .and_then(|t| t.strip_prefix("://"))
+        .ok_or_else(|| format!("{text:?} does not begin with {scheme}://"))?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            (host, port.parse().map_err(|_| format!("{port:?} is not a port"))?)
+        }
+        _ => (rest, default_port),
+    };
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    if bare.is_empty() || bare.contains(['/', '?', '#', '@', ' ']) || (bare == host && bare.contains(':')) {
+        return Err(format!("{host:?} is not a host"));
+    }
+    Ok((bare.to_owned(), port))
+}

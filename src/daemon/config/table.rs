@@ -1,0 +1,278 @@
+//! A TOML table that is read key by key, and remembers what nobody asked for.
+
+use std::{cell::RefCell, collections::BTreeSet, ops::Range, path::PathBuf, time::Duration};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::Problem;
+
+/// All mistakes of a file, gathered while it is read.
+#[derive(Debug)]
+pub struct Problems<'t> {
+    text: &'t str,
+    found: RefCell<Vec<Problem>>,
+}
+
+impl<'t> Problems<'t> {
+    pub fn new(text: &'t str) -> Self {
+        Problems { text, found: RefCell::new(Vec::new()) }
+    }
+
+    pub fn add(&self, span: &Range<usize>, key: impl Into<String>, message: impl Into<String>) {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+        self.found.borrow_mut().push(Problem {
+            line: before.matches('\n').count() + 1,
+            column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
+            key: key.into(),
+            message: message.into(),
+        });
+    }
+
+    pub fn sorted(self) -> Vec<Problem> {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|p| (p.line, p.column));
+        found
+    }
+}
+
+/// A value together with where it stands.
+#[derive(Debug, Clone)]
+pub struct Found<T> {
+    pub value: T,
+    pub span: Range<usize>,
+    pub key: String,
+}
+
+/// One table. Every key that exists must be asked for before `end`, which says the rest is unknown.
+#[derive(Debug)]
+pub struct Table<'a> {
+    problems: &'a Problems<'a>,
+    path: String,
+    span: Range<usize>,
+    content: Option<&'a DeTable<'a>>,
+    known: RefCell<BTreeSet<&'static str>>,
+}
+
+impl<'a> Table<'a> {
+    pub fn root(problems: &'a Problems<'a>, table: &'a Spanned<DeTable<'a>>) -> Self {
+        Table {
+            problems,
+            path: String::new(),
+            span: 0..0,
+            content: Some(table.get_ref()),
+            known: RefCell::default(),
+        }
+    }
+
+    pub fn problem(&self, key: &str, span: &Range<usize>, message: impl Into<String>) {
+        self.problems.add(span, self.key(key), message);
+    }
+
+    pub fn span(&self) -> &Range<usize> {
+        &self.span
+    }
+
+    fn key(&self, key: &str) -> String {
+        match (self.path.is_empty(), key.is_empty()) {
+            (true, _) => key.to_owned(),
+            (false, true) => self.path.clone(),
+            (false, false) => format!("{}.{key}", self.path),
+        }
+    }
+
+    fn get(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.borrow_mut().insert(key);
+        self.content?.iter().find(|(k, _)| k.get_ref().as_ref() == key).map(|(_, v)| v)
+    }
+
+    pub fn has(&self, key: &'static str) -> bool {
+        self.get(key).is_some()
+    }
+
+    fn missing(&self, key: &'static str, expected: &str) {
+        if self.content.is_some() {
+            self.problem(key, &self.span, format!("missing; expected {expected}"));
+        }
+    }
+
+    /// Reads a value with `read`; a wrong one is a problem and counts as absent.
+    pub fn optional<T>(
+        &self,
+        key: &'static str,
+        expected: &str,
+        read: impl Fn(&DeValue<'a>) -> Option<T>,
+    ) -> Option<Found<T>> {
+        let value = self.get(key)?;
+        let span = value.span();
+        match read(value.get_ref()) {
+            Some(value) => Some(Found { value, span, key: self.key(key) }),
+            None => {
+                self.problem(key, &span, format!("{} is not {expected}", shown(value.get_ref())));
+                None
+            }
+        }
+    }
+
+    pub fn needed<T>(
+        &self,
+        key: &'static str,
+        expected: &str,
+        read: impl Fn(&DeValue<'a>) -> Option<T>,
+    ) -> Option<Found<T>> {
+        if !self.has(key) {
+            self.missing(key, expected);
+        }
+        self.optional(key, expected, read)
+    }
+
+    /// A text that `new` accepts; what it says otherwise is part of the problem.
+    pub fn parsed<T, E: std::fmt::Display>(
+        &self,
+        key: &'static str,
+        expected: &str,
+        new: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Found<T>> {
+        let text = self.needed(key, expected, |v| v.as_str().map(str::to_owned))?;
+        match new(&text.value) {
+            Ok(value) => Some(Found { value, span: text.span, key: text.key }),
+            Err(error) => {
+                self.problem(key, &text.span, format!("{error}; expected {expected}"));
+                None
+            }
+        }
+    }
+
+    pub fn text(&self, key: &'static str, expected: &str) -> Option<Found<String>> {
+        self.optional(key, expected, |v| v.as_str().map(str::to_owned))
+    }
+
+    pub fn path(&self, key: &'static str, default: &str) -> PathBuf {
+        let found = self.text(key, "a path, as a text");
+        if let Some(found) = found.as_ref().filter(|f| !f.value.starts_with('/')) {
+            self.problem(key, &found.span, format!("{:?} is not an absolute path", found.value));
+        }
+        PathBuf::from(found.map_or_else(|| default.to_owned(), |f| f.value))
+    }
+
+    pub fn flag(&self, key: &'static str, default: bool) -> bool {
+        self.optional(key, "true or false", DeValue::as_bool).map_or(default, |f| f.value)
+    }
+
+    /// A whole number within the range, both ends included.
+    pub fn number(&self, key: &'static str, range: (u64, u64), unit: &str) -> Option<Found<u64>> {
+        let expected = format!("{unit}, {} to {}", range.0, range.1);
+        self.optional(key, &expected, |v| integer(v).filter(|n| (range.0..=range.1).contains(n)))
+    }
+
+    pub fn number_or(&self, key: &'static str, range: (u64, u64), unit: &str, default: u64) -> u64 {
+        self.number(key, range, unit).map_or(default, |f| f.value)
+    }
+
+    pub fn seconds(&self, key: &'static str, range: (u64, u64), default: u64) -> Duration {
+        Duration::from_secs(self.number_or(key, range, "a number of seconds", default))
+    }
+
+    /// A table below this one. One that is missing reads as empty.
+    pub fn table(&self, key: &'static str) -> Table<'a> {
+        let value = self.get(key);
+        let content = value.and_then(|v| v.get_ref().as_table());
+        if let Some(wrong) = value.filter(|_| content.is_none()) {
+            self.problem(key, &wrong.span(), format!("{} is not a table", shown(wrong.get_ref())));
+        }
+        Table {
+            problems: self.problems,
+            path: self.key(key),
+            span: value.map_or_else(|| self.span.clone(), Spanned::span),
+            content,
+            known: RefCell::default(),
+        }
+    }
+
+    /// Like `table`, but missing is a problem.
+    pub fn needed_table(&self, key: &'static str, expected: &str) -> Table<'a> {
+        if !self.has(key) {
+            self.missing(key, expected);
+        }
+        self.table(key)
+    }
+
+    /// A list of tables: `[[doors]]`.
+    pub fn tables(&self, key: &'static str) -> Vec<Table<'a>> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let Some(list) = value.get_ref().as_array() else {
+            self.problem(
+                key,
+                &value.span(),
+                format!("{} is not a list of tables; write [[{key}]]", shown(value.get_ref())),
+            );
+            return Vec::new();
+        };
+        let table = |(n, item): (usize, &'a Spanned<DeValue<'a>>)| {
+            let path = format!("{}[{n}]", self.key(key));
+            let content = item.get_ref().as_table();
+            if content.is_none() {
+                self.problems.add(&item.span(), path.clone(), "is not a table");
+            }
+            Table { problems: self.problems, path, span: item.span(), content, known: RefCell::default() }
+        };
+        list.iter().enumerate().map(table).collect()
+    }
+
+    /// Texts in a list.
+    pub fn texts(&self, key: &'static str) -> Vec<Found<String>> {
+        let expected = "a list of texts";
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let Some(list) = value.get_ref().as_array() else {
+            self.problem(key, &value.span(), format!("{} is not {expected}", shown(value.get_ref())));
+            return Vec::new();
+        };
+        list.iter()
+            .filter_map(|item| match item.get_ref().as_str() {
+                Some(text) => Some(Found { value: text.to_owned(), span: item.span(), key: self.key(key) }),
+                None => {
+                    self.problem(key, &item.span(), format!("{} is not a text", shown(item.get_ref())));
+                    None
+                }
+            })
+            .collect()
+    }
+
+    pub fn exists(&self) -> bool {
+        self.content.is_some()
+    }
+
+    /// Says every key that nobody asked for. To be called when all known keys have been.
+    pub fn end(&self) {
+        let known = self.known.borrow();
+        for (key, _) in self.content.into_iter().flat_map(DeTable::iter) {
+            let name = key.get_ref().as_ref();
+            if !known.contains(name) {
+                let list: Vec<&str> = known.iter().copied().collect();
+                self.problem(name, &key.span(), format!("unknown key; expected one of {}", list.join(", ")));
+            }
+        }
+    }
+}
+
+/// TOML's integers in any base, if not negative.
+fn integer(value: &DeValue<'_>) -> Option<u64> {
+    let integer = value.as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// A value as a person would recognise it in the file.
+fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("{:?}", text.chars().take(60).collect::<String>()),
+        DeValue::Integer(n) => n.as_str().to_owned(),
+        DeValue::Float(n) => n.as_str().to_owned(),
+        DeValue::Boolean(b) => b.to_string(),
+        DeValue::Datetime(_) => "a date".into(),
+        DeValue::Array(_) => "a list".into(),
+        DeValue::Table(_) => "a table".into(),
+    }
+}

@@ -1,0 +1,9 @@
+//! The daemon: configuration, start, the one loop, the control socket. Wiring, no rules.
+
+pub mod config;
+mod site;
+mod socket;
+mod start;
+mod wiring;
+
+pub use start::{StartError, run};

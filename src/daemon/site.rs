@@ -1,0 +1,214 @@
+//! The one loop: whatever happens goes to the controller, and what it asks for goes to the drivers.
+//!
+//! All of it runs on one thread: the controller, the boards, the serial readers, the control socket. Nothing here
+//! waits for a disk, a broker or a PC/SC call; those have threads of their own and speak over queues.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    rc::Rc,
+    time::Duration,
+};
+
+use tokio::sync::{
+    mpsc::{Receiver, Sender, error::TrySendError},
+    oneshot, watch,
+};
+
+use super::wiring::{Boards, Readers};
+use crate::{
+    control::{
+        Action, CacheCommand, Controller, Event, JournalCommand, OperatorAnswer, OperatorEvent,
+        OperatorRequest, UplinkCommand, clock::Reading,
+    },
+    drivers::{
+        clock, kernel_clock,
+        store::{cache::Cache, journal::Journal},
+    },
+};
+
+/// The longest the loop sleeps: how soon a change of the clock's trust, or staleness, is noticed.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
+/// Journal entries that may wait here while the journal's own queue is full; past it the newest are dropped.
+const KEPT_ENTRIES: usize = 100_000;
+
+/// The controller and the drivers, shared by the loop and the control socket's sessions on the same thread.
+#[derive(Debug, Clone)]
+pub struct Site(Rc<RefCell<Core>>);
+
+#[derive(Debug)]
+struct Core {
+    controller: Controller,
+    journal: Journal,
+    cache: Cache,
+    uplink: Option<Sender<UplinkCommand>>,
+    boards: Boards,
+    readers: Readers,
+    entries: VecDeque<JournalCommand>,
+    changes: VecDeque<CacheCommand>,
+    answers: BTreeMap<u64, oneshot::Sender<OperatorAnswer>>,
+    last_token: u64,
+    recorded: watch::Sender<u64>,
+    state_dir: PathBuf,
+}
+
+/// What the site is made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub controller: Controller,
+    pub journal: Journal,
+    pub cache: Cache,
+    pub uplink: Sender<UplinkCommand>,
+    pub boards: Boards,
+    pub readers: Readers,
+    pub state_dir: PathBuf,
+}
+
+/// The clocks, as the controller takes them.
+pub fn reading() -> Reading {
+    Reading { mono: clock::mono(), wall: clock::wall(), synchronised: kernel_clock::synchronised() }
+}
+
+impl Site {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { controller, journal, cache, uplink, boards, readers, state_dir } = parts;
+        let recorded = watch::Sender::new(0);
+        Site(Rc::new(RefCell::new(Core {
+            controller,
+            journal,
+            cache,
+            uplink: Some(uplink),
+            boards,
+            readers,
+            entries: VecDeque::new(),
+            changes: VecDeque::new(),
+            answers: BTreeMap::new(),
+            last_token: 0,
+            recorded,
+            state_dir,
+        })))
+    }
+
+    /// Runs until `stop` resolves.
+    pub async fn run(&self, mut events: Receiver<Event>, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        loop {
+            let sleep = self.until_next_deadline();
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                event = events.recv() => match event {
+                    Some(event) => self.happened(event),
+                    None => break,
+                },
+                () = tokio::time::sleep(sleep) => self.happened(Event::Tick),
+            }
+        }
+        self.happened(Event::Stopping);
+    }
+
+    fn until_next_deadline(&self) -> Duration {
+        let deadline = self.0.borrow().controller.next_deadline();
+        deadline.map_or(LOOK_AT_CLOCK, |at| at.since(clock::mono()).min(LOOK_AT_CLOCK))
+    }
+
+    pub fn happened(&self, event: Event) {
+        let mut core = self.0.borrow_mut();
+        let actions = core.controller.handle(reading(), event);
+        core.carry_out(actions);
+    }
+
+    /// The actions of the controller's start.
+    pub fn begin(&self, actions: Vec<Action>) {
+        self.0.borrow_mut().carry_out(actions);
+    }
+
+    /// Looks at the controller.
+    pub fn look<T>(&self, look: impl FnOnce(&Controller, Reading) -> T) -> T {
+        look(&self.0.borrow().controller, reading())
+    }
+
+    /// Has a technician's request carried out. The answer comes when it is done.
+    pub fn request(&self, by: String, request: OperatorRequest) -> oneshot::Receiver<OperatorAnswer> {
+        let (sender, answer) = oneshot::channel();
+        let token = {
+            let mut core = self.0.borrow_mut();
+            core.last_token += 1;
+            let token = core.last_token;
+            core.answers.insert(token, sender);
+            token
+        };
+        self.happened(Event::Operator(OperatorEvent { token, by, request }));
+        answer
+    }
+
+    /// The last `seq` on disk, and each newer one as it comes.
+    pub fn recorded(&self) -> watch::Receiver<u64> {
+        self.0.borrow().recorded.subscribe()
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.0.borrow().state_dir.clone()
+    }
+
+    /// Stops the drivers in order: no more input, then what was recorded goes to disk, then the link.
+    pub fn stop(&self) {
+        let mut core = self.0.borrow_mut();
+        core.readers.stop();
+        core.boards.stop();
+        core.hand_over();
+        core.journal.stop();
+        core.cache.stop();
+        core.uplink = None;
+    }
+}
+
+impl Core {
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        let mut actions = VecDeque::from(actions);
+        while let Some(action) = actions.pop_front() {
+            match action {
+                Action::Board { board, command } => {
+                    if let Some(refused) = self.boards.send(&board, command) {
+                        actions.extend(self.controller.handle(reading(), refused));
+                    }
+                }
+                Action::Feedback { reader, feedback } => self.readers.feedback(&reader, feedback),
+                Action::Journal(command) => self.keep_entry(command),
+                Action::Cache(command) => self.changes.push_back(command),
+                Action::Uplink(command) => self.say(command),
+                Action::Discard(index) => drop(tokio::task::spawn_blocking(move || drop(index))),
+                Action::Answer { token, answer } => {
+                    // A technician who has gone does not wait for it.
+                    let _gone = self.answers.remove(&token).map(|waiting| waiting.send(answer));
+                }
+            }
+        }
+        self.hand_over();
+        let recorded = self.controller.recorded();
+        self.recorded.send_if_modified(|last| std::mem::replace(last, recorded) != recorded);
+    }
+
+    fn keep_entry(&mut self, command: JournalCommand) {
+        if self.entries.len() < KEPT_ENTRIES {
+            self.entries.push_back(command);
+        } else {
+            tracing::error!("an event was dropped: the disk has not kept up for too long");
+        }
+    }
+
+    fn hand_over(&mut self) {
+        self.journal.send(&mut self.entries);
+        self.cache.send(&mut self.changes);
+    }
+
+    fn say(&self, command: UplinkCommand) {
+        let Some(uplink) = &self.uplink else { return };
+        match uplink.try_send(command) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => tracing::warn!("the link to central does not keep up"),
+            Err(TrySendError::Closed(_)) => tracing::error!("the link to central has ended"),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Requests about the journal. Its files are read on the blocking pool: doors never wait for a disk.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use super::session::{Done, Gone, Lines, item};
+use crate::{
+    daemon::site::Site,
+    domain::At,
+    drivers::store::journal::reader::{Line, Reader, Verified},
+    wire::control::{Code, EventQuery, Refusal, VerifyReport},
+};
+
+/// Events read at a time.
+const SLICE: usize = 1000;
+
+pub async fn verify(site: &Site) -> Done {
+    let (through, journal) = site.look(|c, reading| {
+        let report = c.status_report(reading).journal;
+        (report.recorded, report.journal)
+    });
+    let reader = Reader::of_state(&site.state_dir());
+    let checked = tokio::task::spawn_blocking(move || reader.verify(through)).await;
+    match checked {
+        Ok(Ok(Verified { events, first, last })) => {
+            let report = VerifyReport {
+                journal,
+                events,
+                first,
+                last: last.map(|l| l.seq),
+                hash: last.map(|l| l.hash).unwrap_or_default().to_string(),
+            };
+            Ok(serde_json::to_value(report).unwrap_or_default())
+        }
+        Ok(Err(error)) => Err(Refusal::new(Code::Failed, format!("the journal is not whole: {error}"))),
+        Err(error) => Err(Refusal::new(Code::Failed, format!("the journal could not be checked: {error}"))),
+    }
+}
+
+pub async fn events(lines: &mut Lines, site: &Site, query: EventQuery) -> Result<Done, Gone> {
+    let mut recorded = site.recorded();
+    let mut through = *recorded.borrow_and_update();
+    let mut reader = Reader::of_state(&site.state_dir());
+    let mut next = first(&mut reader, &query, through);
+    match query.limit {
+        Some(limit) => {
+            let limit = limit as usize;
+            let mut newest: VecDeque<Line> = VecDeque::new();
+            while next <= through {
+                let (read, came_to) = slice(reader, next, through).await;
+                reader = read.0;
+                newest.extend(read.1.into_iter().filter(|l| matches(l, &query)));
+                newest.drain(..newest.len().saturating_sub(limit));
+                next = came_to;
+            }
+            for line in newest {
+                item(lines, line.value()).await?;
+            }
+        }
+        None => (reader, next) = send(lines, reader, &query, next, through).await?,
+    }
+    if !query.follow {
+        return Ok(Ok(Value::Object(serde_json::Map::new())));
+    }
+    while recorded.changed().await.is_ok() {
+        through = *recorded.borrow_and_update();
+        (reader, next) = send(lines, reader, &query, next, through).await?;
+    }
+    Ok(Ok(Value::Object(serde_json::Map::new())))
+}
+
+async fn send(
+    lines: &mut Lines,
+    mut reader: Reader,
+    query: &EventQuery,
+    mut next: u64,
+    through: u64,
+) -> Result<(Reader, u64), Gone> {
+    while next <= through {
+        let (read, came_to) = slice(reader, next, through).await;
+        reader = read.0;
+        next = came_to;
+        for line in read.1.iter().filter(|l| matches(l, query)) {
+            item(lines, line.value()).await?;
+        }
+    }
+    Ok((reader, next))
+}
+
+/// Some lines, and the number behind them.
+async fn slice(mut reader: Reader, from: u64, through: u64) -> ((Reader, Vec<Line>), u64) {
+    let dir = reader.dir().to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        let lines = reader.read(from, through, SLICE, usize::MAX);
+        (reader, lines)
+    });
+    let (reader, lines) = read.await.unwrap_or_else(|_| (Reader::new(&dir), Vec::new()));
+    let next = lines.last().map_or(through + 1, |l| l.seq + 1);
+    ((reader, lines), next)
+}
+
+/// Where to begin: with `since`, the first event not before it, found by halving (times rise with numbers, but for
+/// clocks that were set back).
+fn first(reader: &mut Reader, query: &EventQuery, through: u64) -> u64 {
+    let kept = reader.first().unwrap_or(1).max(1);
+    let Some(since) = query.since else {
+        let filtered = query.door.is_some() || query.kind.is_some();
+        return match query.limit {
+            Some(limit) if !filtered => kept.max((through + 1).saturating_sub(u64::from(limit))),
+            _ => kept,
+        };
+    };
+    let (mut low, mut high) = (kept, through + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let before = reader.event(middle).and_then(|l| l.at()).is_some_and(|at| at < since);
+        if before { low = middle + 1 } else { high = middle }
+    }
+    low
+}
+
+fn matches(line: &Line, query: &EventQuery) -> bool {
+    if query.since.is_none() && query.door.is_none() && query.kind.is_none() {
+        return true;
+    }
+    let Some(event) = line.value() else { return false };
+    let text = |field: &str| event.get(field).and_then(Value::as_str);
+    let at = text("at").and_then(|t| At::parse(t).ok());
+    let kind = text("type").unwrap_or_default();
+    let door = |d: &str| {
+        let listed = event.get("doors").and_then(Value::as_array);
+        text("door") == Some(d) || listed.is_some_and(|l| l.iter().any(|v| v == d))
+    };
+    query.since.is_none_or(|since| at.is_some_and(|at| at >= since))
+        && query.door.as_ref().is_none_or(|d| door(d.as_str()))
+        && query.kind.as_ref().is_none_or(|k| {
+            kind == k || kind.strip_prefix(k.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        })
+}

@@ -1,0 +1,269 @@
+//! From a configuration to a running site: one short function a subsystem, in the order they need each other.
+
+use std::{path::PathBuf, rc::Rc, sync::mpsc, thread::JoinHandle};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+    sync::mpsc::{Receiver, Sender, channel},
+};
+
+use super::{
+    config::{Config, Mqtt},
+    site::{Parts, Site, reading},
+    socket::{self, SocketError},
+    wiring::{self, WiringError},
+};
+use crate::{
+    control::{
+        Controller, Event, UplinkCommand,
+        controller::{JournalEnd, Restored},
+        settings::Settings,
+    },
+    domain::{At, BookingId, EntryKind, HolderId},
+    drivers::{
+        store::{
+            barrier,
+            cache::{self, Cache, CacheError, Database, Loaded},
+            journal::{self, Journal, JournalError, Opened, reader::Reader},
+            key::{self, KeyError},
+            lock::{LockError, StateLock},
+        },
+        uplink::mqtt::{self, Login},
+    },
+    wire::UidHasher,
+};
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("can't make the state directory {path}: {error}")]
+    StateDir { path: PathBuf, error: std::io::Error },
+    #[error("can't read the broker's password from {path}: {error}")]
+    Password { path: PathBuf, error: std::io::Error },
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error(transparent)]
+    Wiring(#[from] WiringError),
+    #[error("the system gives no {what}: {error}")]
+    System { what: &'static str, error: std::io::Error },
+}
+
+impl StartError {
+    fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
+        move |error| StartError::System { what, error }
+    }
+}
+
+/// Events on their way to the controller. Readers and boards send few; a storm of them waits in the drivers.
+const EVENTS: usize = 1024;
+/// Commands on their way to the link: a few for each event recorded.
+const UPLINK_COMMANDS: usize = 4096;
+
+/// Runs the daemon until SIGTERM or SIGINT.
+pub fn run(config: &Config) -> Result<(), StartError> {
+    if let Err(error) = barrier::install() {
+        tracing::warn!(%error, "each change costs one more sync");
+    }
+    std::fs::create_dir_all(&config.state_dir)
+        .map_err(|error| StartError::StateDir { path: config.state_dir.clone(), error })?;
+    let _lock = StateLock::take(&config.state_dir)?;
+    let hasher = UidHasher::new(&key::load(&config.state_dir)?);
+    let settings = wiring::settings(config);
+    let opened = open_journal(config)?;
+    let (database, restored) = restore(config, &settings, &hasher, &opened)?;
+    let (controller, first_actions) = Controller::new(settings.clone(), hasher.clone(), restored, reading());
+    let runtime = current_thread().map_err(StartError::system("runtime"))?;
+    let (events, happening) = channel(EVENTS);
+    let journal_id = opened.id.clone();
+    let (uplink, link) = start_uplink(config, hasher, journal_id, events.clone())?;
+    let site = runtime.block_on(async {
+        let site = Site::new(Parts {
+            controller,
+            journal: Journal::spawn(opened, events.clone())?,
+            cache: Cache::spawn(database, events.clone())?,
+            uplink,
+            boards: wiring::boards(config, &events),
+            readers: wiring::readers(config, &events)?,
+            state_dir: config.state_dir.clone(),
+        });
+        site.begin(first_actions);
+        Ok::<_, StartError>(site)
+    })?;
+    serve(&runtime, config, &site, settings, happening)?;
+    drop(site);
+    link.join().unwrap_or_else(|_| tracing::error!("the link's thread ended in a panic"));
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn serve(
+    runtime: &Runtime,
+    config: &Config,
+    site: &Site,
+    settings: Settings,
+    happening: Receiver<Event>,
+) -> Result<(), StartError> {
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(runtime, async {
+        let listener = socket::listen(&config.socket)?;
+        let sessions = tokio::task::spawn_local(socket::serve(listener, site.clone(), Rc::new(settings)));
+        let stop = told_to_stop().map_err(StartError::system("signals"))?;
+        say_ready();
+        site.run(happening, stop).await;
+        sessions.abort();
+        // The socket goes first: who asks now is told that nobody is there.
+        let _gone = std::fs::remove_file(&config.socket);
+        site.stop();
+        Ok(())
+    })
+}
+
+fn current_thread() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+fn open_journal(config: &Config) -> Result<Opened, StartError> {
+    Ok(Opened::open(journal::Config {
+        state_dir: config.state_dir.clone(),
+        keep: config.keep,
+        max_events: config.max_events,
+    })?)
+}
+
+/// What the stores hold, and what the journal tells beyond it.
+fn restore(
+    config: &Config,
+    settings: &Settings,
+    hasher: &UidHasher,
+    opened: &Opened,
+) -> Result<(Database, Restored), StartError> {
+    let (database, loaded) = Database::open(cache::Config {
+        state_dir: config.state_dir.clone(),
+        controller: config.controller.clone(),
+        uid_check: hasher.check(),
+        doors: settings.places(),
+    })?;
+    let Loaded { index, position, mut let_in, heard, checkpoint, recovered } = loaded;
+    replay_guests(&mut Reader::of_state(&config.state_dir), checkpoint, opened.end.seq, &mut let_in);
+    let remark = |detail: &String| EntryKind::StoreRecovered { count: 1, detail: detail.clone() };
+    let remarks = recovered.iter().map(|d| remark(&format!("cache: {d}")));
+    let torn = opened.torn.iter().map(|d| remark(&format!("journal: {d}")));
+    let journal = JournalEnd {
+        id: opened.id.clone(),
+        seq: opened.end.seq,
+        acknowledged: opened.acknowledged,
+        at: opened.end.at,
+    };
+    tracing::info!(
+        credentials = index.credentials(),
+        grants = index.grants(),
+        epoch = position.epoch,
+        applied = position.applied,
+        events = journal.seq,
+        "restored"
+    );
+    let remarks = remarks.chain(torn).collect();
+    Ok((database, Restored { index, position, let_in, heard, journal, remarks }))
+}
+
+/// Guests let in after the cache's last note stand in the journal.
+fn replay_guests(reader: &mut Reader, after: u64, through: u64, let_in: &mut crate::control::let_in::LetIn) {
+    const SLICE: usize = 1000;
+    let mut from = after + 1;
+    loop {
+        let lines = reader.read(from, through, SLICE, usize::MAX);
+        let Some(last) = lines.last().map(|l| l.seq) else { return };
+        for line in lines.iter().filter(|l| l.text.contains("\"guest.arrived\"")) {
+            let Some(event) = line.value() else { continue };
+            let text = |field: &str| event.get(field).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+            let ids =
+                (BookingId::new(&text("booking")), HolderId::new(&text("holder")), At::parse(&text("at")));
+            if let (Ok(booking), Ok(holder), Ok(at)) = ids {
+                let_in.add(booking, holder, at);
+            }
+        }
+        from = last + 1;
+    }
+}
+
+/// The link's own thread and runtime.
+fn start_uplink(
+    config: &Config,
+    hasher: UidHasher,
+    journal_id: String,
+    events: Sender<Event>,
+) -> Result<(Sender<UplinkCommand>, JoinHandle<()>), StartError> {
+    tracing::warn!(
+        "messages from central are not signed (mqtt.allow_unsigned): whoever can write to the broker can open doors"
+    );
+    let uplink = mqtt::Config {
+        controller: config.controller.clone(),
+        host: config.mqtt.host.clone(),
+        port: config.mqtt.port,
+        login: login(&config.mqtt)?,
+        session_expiry_s: config.mqtt.session_expiry_s,
+        journal_id,
+    };
+    let mut reader = Reader::of_state(&config.state_dir);
+    let source: mqtt::EventSource = Box::new(move |from, through, bytes| {
+        let count = usize::try_from(through.saturating_sub(from) + 1).unwrap_or(usize::MAX);
+        reader.read(from, through, count, bytes).into_iter().map(|line| (line.seq, line.text)).collect()
+    });
+    let (commands, waiting) = channel(UPLINK_COMMANDS);
+    let (started, outcome) = mpsc::sync_channel(1);
+    let link = std::thread::Builder::new()
+        .name("uplink".into())
+        .spawn(move || match current_thread() {
+            Ok(runtime) => {
+                let _heard = started.send(Ok(()));
+                runtime.block_on(mqtt::run(uplink, hasher, source, events, waiting));
+            }
+            Err(error) => _ = started.send(Err(error)),
+        })
+        .map_err(StartError::system("thread for the link"))?;
+    if let Ok(Err(error)) = outcome.recv() {
+        return Err(StartError::system("runtime for the link")(error));
+    }
+    Ok((commands, link))
+}
+
+fn login(mqtt: &Mqtt) -> Result<Option<Login>, StartError> {
+    let Some(username) = mqtt.username.clone() else { return Ok(None) };
+    let password = match &mqtt.password_file {
+        None => String::new(),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| StartError::Password { path: path.clone(), error })?
+            .trim_end_matches(['\r', '\n'])
+            .to_owned(),
+    };
+    Ok(Some(Login { username, password }))
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to stop");
+    })
+}
+
+/// Without systemd there is nobody to tell.
+fn say_ready() {
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+    tracing::info!("ready");
+}

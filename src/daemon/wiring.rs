@@ -1,0 +1,189 @@
+//! What each subsystem is told of the configuration, and the handles by which drivers are reached.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc::Sender;
+
+use super::config::{self, Config, ReaderDriver};
+use crate::{
+    control::{
+        BoardCommand, BoardEvent, Event, Feedback,
+        clock::ClockSettings,
+        settings::{BoardSettings, DoorSettings, InputSettings, ReaderSettings, RexSettings, Settings},
+    },
+    domain::{BoardId, ReaderId},
+    drivers::{
+        door::modbus,
+        reader::{
+            UidOrder,
+            pcsc::{self, Claims},
+            pn532,
+        },
+    },
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    #[error(transparent)]
+    Pcsc(#[from] pcsc::Error),
+}
+
+/// The running boards.
+#[derive(Debug, Default)]
+pub struct Boards(BTreeMap<BoardId, modbus::Handle>);
+
+/// The running readers.
+#[derive(Debug, Default)]
+pub struct Readers(BTreeMap<ReaderId, Reader>);
+
+#[derive(Debug)]
+enum Reader {
+    Pcsc(pcsc::Handle),
+    Pn532(pn532::Handle),
+}
+
+impl Boards {
+    /// Hands a command over without waiting. One that is not taken comes back as the event that says so.
+    pub fn send(&self, board: &BoardId, command: BoardCommand) -> Option<Event> {
+        let BoardCommand::Pulse { ticket, .. } = command;
+        let refused = match self.0.get(board) {
+            Some(handle) => handle.command(command).err()?.to_string(),
+            None => format!("board {board} is not configured"),
+        };
+        let what = BoardEvent::Failed { ticket, detail: refused };
+        Some(Event::Board { board: board.clone(), what })
+    }
+
+    pub fn stop(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Readers {
+    pub fn feedback(&self, reader: &ReaderId, feedback: Feedback) {
+        match self.0.get(reader) {
+            Some(Reader::Pcsc(handle)) => handle.feedback(feedback),
+            Some(Reader::Pn532(handle)) => handle.feedback(feedback),
+            None => {}
+        }
+    }
+
+    pub fn stop(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// What the controller is told.
+pub fn settings(config: &Config) -> Settings {
+    Settings {
+        controller: config.controller.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        zone: config.zone,
+        doors: config.doors.iter().map(door).collect(),
+        readers: config.readers.iter().map(reader).collect(),
+        boards: config.boards.iter().map(board).collect(),
+        clock: ClockSettings { require_sync: config.require_sync, holdover: config.holdover },
+        release_wait: config.release_wait,
+        stale_after: config.stale_after,
+        broker: config.mqtt.url.clone(),
+    }
+}
+
+fn door(door: &config::Door) -> DoorSettings {
+    DoorSettings {
+        id: door.id.value.clone(),
+        name: door.name.clone(),
+        zones: door.zones.clone(),
+        board: door.lock.board.value.clone(),
+        coil: door.lock.coil.value,
+        strike: door.lock.strike,
+        extended: door.lock.extended,
+        contact: door.contact.as_ref().map(input),
+        rex: door.rex.as_ref().map(|r| RexSettings { input: input(&r.input), unlocks: r.unlocks }),
+        building_hours_only: door.building_hours_only,
+        max_stale: door.max_stale,
+    }
+}
+
+fn input(input: &config::Input) -> InputSettings {
+    InputSettings { board: input.board.value.clone(), input: input.input.value, invert: input.invert }
+}
+
+fn reader(reader: &config::Reader) -> ReaderSettings {
+    ReaderSettings {
+        id: reader.id.value.clone(),
+        door: reader.door.value.clone(),
+        direction: reader.direction,
+        driver: match reader.driver {
+            ReaderDriver::Pcsc { .. } => "pcsc",
+            ReaderDriver::Pn532 { .. } => "pn532",
+        },
+    }
+}
+
+fn board(board: &config::Board) -> BoardSettings {
+    BoardSettings { id: board.id.value.clone(), url: board.url.clone() }
+}
+
+/// Starts the boards' tasks. Must be called in the door loop's runtime.
+pub fn boards(config: &Config, events: &Sender<Event>) -> Boards {
+    let start = |b: &config::Board| {
+        let own = modbus::Config {
+            board: b.id.value.clone(),
+            address: if b.host.contains(':') {
+                format!("[{}]:{}", b.host, b.port)
+            } else {
+                format!("{}:{}", b.host, b.port)
+            },
+            unit: b.unit,
+            flash_base: b.flash_base,
+            timeout: b.timeout,
+            poll: b.poll,
+            coils: used(config.doors.iter().map(|d| (&d.lock.board.value, d.lock.coil.value)), &b.id.value),
+            inputs: used(inputs(config), &b.id.value),
+        };
+        (b.id.value.clone(), modbus::spawn(own, events.clone()))
+    };
+    Boards(config.boards.iter().map(start).collect())
+}
+
+fn inputs(config: &Config) -> impl Iterator<Item = (&BoardId, u8)> {
+    config.doors.iter().flat_map(|d| {
+        let contact = d.contact.iter();
+        contact.chain(d.rex.iter().map(|r| &r.input)).map(|i| (&i.board.value, i.input.value))
+    })
+}
+
+/// How many channels of a board are used: one more than the highest.
+fn used<'a>(channels: impl Iterator<Item = (&'a BoardId, u8)>, board: &BoardId) -> u8 {
+    channels.filter(|(b, _)| *b == board).map(|(_, n)| n + 1).max().unwrap_or(0)
+}
+
+/// Starts the readers' threads and tasks. Must be called in the door loop's runtime.
+pub fn readers(config: &Config, events: &Sender<Event>) -> Result<Readers, WiringError> {
+    let named = config.readers.iter().filter_map(|r| match &r.driver {
+        ReaderDriver::Pcsc { name } => Some((&r.id.value, name.as_str())),
+        ReaderDriver::Pn532 { .. } => None,
+    });
+    let claims = Claims::new(named);
+    let mut readers = BTreeMap::new();
+    for r in &config.readers {
+        let uid_order = if r.reversed { UidOrder::Reversed } else { UidOrder::AsRead };
+        let reader = r.id.value.clone();
+        let handle = match &r.driver {
+            ReaderDriver::Pcsc { name } => {
+                let own = pcsc::Config { reader, name: name.clone(), uid_order };
+                Reader::Pcsc(pcsc::spawn(own, &claims, events.clone())?)
+            }
+            ReaderDriver::Pn532 { port, baud } => {
+                let port = port.value.display().to_string();
+                Reader::Pn532(pn532::spawn(
+                    pn532::Config { reader, port, baud: *baud, uid_order },
+                    events.clone(),
+                ))
+            }
+        };
+        readers.insert(r.id.value.clone(), handle);
+    }
+    Ok(Readers(readers))
+}

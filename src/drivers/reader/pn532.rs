@@ -1,0 +1,248 @@
+//! A PN532 on a serial line (HSU), such as the common modules behind a USB adapter.
+//!
+//! ```text
+//!   closed ──open──► waking ──SAM, firmware, retries──► looking ──card──► Tap ──► releasing ──► resting ─┐
+//!     ▲                │ ▲                               │ ▲  ▲                                          │
+//!     │                │ └─── no answer: once more ──────┘ │  └──────────────── every 100 ms ────────────┘
+//!     └── back-off ────┴─── still none, line gone ◄────────┘  (while a card lies there)
+//! ```
+
+mod chip;
+mod codec;
+#[cfg(test)]
+mod tests;
+
+use std::{convert::Infallible, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc::Sender,
+    task,
+    time::{Instant, sleep},
+};
+use tokio_serial::{ClearBuffer, SerialPort as _, SerialStream};
+
+use self::chip::{Chip, Fault, Found};
+use super::{
+    UidOrder,
+    link::Link,
+    presence::{Presence, Sighting},
+};
+use crate::{
+    control::{Event, Feedback, ReaderEvent},
+    domain::{Mono, ReaderId},
+    drivers::{backoff::Backoff, clock, seldom::Seldom},
+};
+
+/// A card answered this soon after the first look lay there before it; one held up just then is not as quick.
+const LAY_THERE: Duration = Duration::from_millis(100);
+/// Between looks while something is in the field: several times within [`super::presence::AWAY`], so that a few cards
+/// that take turns are not taken for new ones.
+const REST: Duration = Duration::from_millis(100);
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+/// Trying to open costs nothing, and a cable put back should serve soon.
+const OPEN_RETRY_CAP: Duration = Duration::from_millis(500);
+const RETRY_CAP: Duration = Duration::from_millis(2_000);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub reader: ReaderId,
+    /// Path of the line; one under `/dev/serial/by-id/` names the adapter whatever order things were plugged in.
+    pub port: String,
+    /// Bits a second; the chip starts with 115200.
+    pub baud: u32,
+    pub uid_order: UidOrder,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{port} can't be opened: {source}; is it plugged in, and may latchd use it (group dialout)?")]
+    Open { port: String, source: tokio_serial::Error },
+    #[error("PN532 on {port}: {source}")]
+    Chip { port: String, source: Fault },
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+/// A running reader. Dropping it ends the task.
+#[derive(Debug)]
+pub struct Handle {
+    reader: ReaderId,
+    task: task::JoinHandle<()>,
+}
+
+impl Handle {
+    /// The bare module has no light: this is logged, and nothing else.
+    pub fn feedback(&self, feedback: Feedback) {
+        tracing::debug!(reader = %self.reader, ?feedback, "this driver has no light to show it by");
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts the reader's task in the current runtime.
+pub fn spawn(config: Config, events: Sender<Event>) -> Handle {
+    let reader = config.reader.clone();
+    let line = tokio_serial::new(config.port.as_str(), config.baud);
+    // Exclusive by default: a second latchd, or a modem manager, would eat the answers.
+    let open = move || SerialStream::open(&line);
+    Handle { reader, task: task::spawn(Driver::new(config, events).run(open)) }
+}
+
+/// A line that can be thrown away without waiting for it.
+trait Line: AsyncRead + AsyncWrite + Unpin + Send {
+    fn discard(self);
+}
+
+impl Line for SerialStream {
+    fn discard(self) {
+        // Closing a tty waits until all is sent, up to 30 s: so nothing is left to send. Fails where it is gone.
+        drop(self.clear(ClearBuffer::All));
+    }
+}
+
+struct Driver {
+    config: Config,
+    events: Sender<Event>,
+    link: Link,
+    /// What the presence counts from.
+    started: Instant,
+    retry: Backoff,
+    open_retry: Backoff,
+    unreadable: Seldom,
+    noise: Seldom,
+}
+
+impl Driver {
+    fn new(config: Config, events: Sender<Event>) -> Self {
+        Driver {
+            config,
+            events,
+            link: Link::default(),
+            started: clock::instant(),
+            retry: Backoff::new(RETRY_FIRST, RETRY_CAP),
+            open_retry: Backoff::new(RETRY_FIRST, OPEN_RETRY_CAP),
+            unreadable: Seldom::default(),
+            noise: Seldom::default(),
+        }
+    }
+
+    async fn run<L: Line>(mut self, mut open: impl FnMut() -> tokio_serial::Result<L>) {
+        loop {
+            let error = match open() {
+                Ok(line) => self.session(line).await,
+                Err(source) => Error::Open { port: self.config.port.clone(), source },
+            };
+            let wait = match &error {
+                Error::Stopping => return,
+                Error::Open { .. } => self.open_retry.wait(),
+                Error::Chip { .. } => self.retry.wait(),
+            };
+            if let Some(event) = self.link.lost(|| error.to_string())
+                && self.send(event).await.is_err()
+            {
+                return;
+            }
+            sleep(wait).await;
+        }
+    }
+
+    /// One opened line, until it fails.
+    async fn session<L: Line>(&mut self, line: L) -> Error {
+        let mut chip = Chip::over(line);
+        let Err(error) = self.serve(&mut chip).await;
+        chip.into_port().discard();
+        error
+    }
+
+    async fn serve<L: Line>(&mut self, chip: &mut Chip<L>) -> Result<Infallible, Error> {
+        let mut presence = Presence::default();
+        let mut fresh = true;
+        loop {
+            if fresh {
+                self.begin(chip).await?;
+            }
+            let asked = clock::instant();
+            let found = match chip.look().await {
+                Ok(found) => found,
+                // It may have been reset, and look for ever or not at all: once more from the start tells.
+                Err(Fault::Silent(_)) if !fresh => {
+                    fresh = true;
+                    continue;
+                }
+                Err(fault) => return Err(self.broken(fault)),
+            };
+            self.retry.reset();
+            let took = clock::instant() - asked;
+            let lay_there = std::mem::take(&mut fresh) && took <= LAY_THERE;
+            self.act(found, lay_there, &mut presence).await?;
+            self.note_noise(chip.take_junk());
+            if found != Found::Nothing {
+                chip.release().await.map_err(|fault| self.broken(fault))?;
+            }
+            // Also when "nothing" came at once, so that no chip can keep us busy.
+            if found != Found::Nothing || took < REST {
+                sleep(REST).await;
+            }
+        }
+    }
+
+    async fn begin<L: Line>(&mut self, chip: &mut Chip<L>) -> Result<(), Error> {
+        let name = chip.begin().await.map_err(|fault| self.broken(fault))?;
+        self.open_retry.reset();
+        let port = &self.config.port;
+        match self.link.connected(|| format!("{name} on {port}")) {
+            Some(event) => self.send(event).await,
+            None => Ok(()),
+        }
+    }
+
+    fn broken(&self, source: Fault) -> Error {
+        Error::Chip { port: self.config.port.clone(), source }
+    }
+
+    async fn act(&mut self, found: Found, lay_there: bool, presence: &mut Presence) -> Result<(), Error> {
+        let now = Mono(clock::instant() - self.started);
+        match found {
+            Found::Nothing => Ok(()),
+            Found::Card(uid) => {
+                let uid = self.config.uid_order.apply(uid);
+                if lay_there {
+                    presence.lying(now, uid);
+                    return Ok(());
+                }
+                match presence.seen(now, uid) {
+                    Sighting::Tap => self.send(ReaderEvent::Tap(uid)).await,
+                    Sighting::Lying => Ok(()),
+                }
+            }
+            Found::Unreadable(error) => {
+                if presence.seen_nameless(now) == Sighting::Lying || lay_there {
+                    return Ok(());
+                }
+                if let Some(left_out) = self.unreadable.may(now) {
+                    tracing::info!(reader = %self.config.reader, %error, left_out, "a card could not be read");
+                }
+                self.send(ReaderEvent::Unreadable { detail: error.to_string() }).await
+            }
+        }
+    }
+
+    fn note_noise(&mut self, bytes: u64) {
+        if bytes > 0
+            && let Some(left_out) = self.noise.may(Mono(clock::instant() - self.started))
+        {
+            tracing::warn!(reader = %self.config.reader, bytes, left_out, "noise on the serial line");
+        }
+    }
+
+    async fn send(&self, what: ReaderEvent) -> Result<(), Error> {
+        let reader = self.config.reader.clone();
+        // Fails only when nobody listens any more.
+        self.events.send(Event::Reader { reader, what }).await.map_err(|_| Error::Stopping)
+    }
+}

@@ -1,0 +1,342 @@
+//! The database: opening it (and what is done when that fails), generations, staging, notes.
+
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use sled::{Db, Tree};
+
+use super::{CacheError, Config, records};
+use crate::{
+    control::{
+        Applied, Note, Part, Staged,
+        index::{Index, Owners},
+        let_in::LetIn,
+    },
+    domain::{BookingId, HolderId, UidHash},
+    wire::{
+        feed::Sealed,
+        stored::{Heard, Position, SCHEMA, decode, encode},
+    },
+};
+
+/// sled's page cache. Decisions don't read it; a larger one only costs memory.
+const PAGE_CACHE_BYTES: u64 = 8 << 20;
+
+/// Most records written between two barriers: with more, a power cut can leave sled beyond repair.
+const BATCH: usize = 1000;
+
+const KEY_SCHEMA: &str = "schema";
+const KEY_CONTROLLER: &str = "controller";
+const KEY_UID_CHECK: &str = "uid_check";
+const KEY_GENERATION: &str = "generation";
+const KEY_HEARD: &str = "heard";
+const KEY_CHECKPOINT: &str = "checkpoint";
+
+#[derive(Debug)]
+pub struct Database {
+    config: Config,
+    path: PathBuf,
+    db: Db,
+    meta: Tree,
+    let_in: Tree,
+    generation: u64,
+    records: Tree,
+    position: Position,
+    staging: Option<Staging>,
+}
+
+/// A snapshot on its way in.
+#[derive(Debug)]
+struct Staging {
+    id: String,
+    generation: u64,
+    tree: Tree,
+    index: Index,
+    position: Position,
+    next_part: u32,
+}
+
+/// What was in the cache.
+#[derive(Debug)]
+pub struct Loaded {
+    pub index: Index,
+    pub position: Position,
+    pub let_in: LetIn,
+    pub heard: Heard,
+    /// Journal entries after this one may say more about who has been let in.
+    pub checkpoint: u64,
+    /// Why the cache had to be set aside, if it had: a sentence for the journal.
+    pub recovered: Option<String>,
+}
+
+impl Database {
+    /// Opens the cache and reads it. One that can't be read is set aside, never deleted, and an empty one begun: its
+    /// position then asks central for a snapshot.
+    pub fn open(config: Config) -> Result<(Self, Loaded), CacheError> {
+        let path = config.state_dir.join("cache");
+        match guarded(&config, &path) {
+            Ok(opened) => Ok(opened),
+            Err(error @ (CacheError::OtherController { .. } | CacheError::Schema { .. })) => Err(error),
+            Err(error) => {
+                let aside = set_aside(&path)?;
+                let said =
+                    format!("{error}; set aside as {}, asking central for a snapshot", aside.display());
+                tracing::error!(%error, aside = %aside.display(), "the cache can't be read");
+                let (database, mut loaded) = guarded(&config, &path)?;
+                loaded.recovered = Some(said);
+                Ok((database, loaded))
+            }
+        }
+    }
+
+    fn open_at(config: Config, path: &Path) -> Result<Self, CacheError> {
+        let db = sled::Config::new()
+            .path(path)
+            .cache_capacity(PAGE_CACHE_BYTES)
+            .open()
+            .map_err(CacheError::sled("opened"))?;
+        let open = |name: String| db.open_tree(name).map_err(CacheError::sled("opened"));
+        let (meta, let_in) = (open("meta".into())?, open("let_in".into())?);
+        check_owner(&meta, &config)?;
+        let generation = number(&meta, KEY_GENERATION)?;
+        let records = open(tree_name(generation))?;
+        let position = records::position(&records)?.unwrap_or_default();
+        let path = path.to_owned();
+        let database =
+            Database { config, path, db, meta, let_in, generation, records, position, staging: None };
+        database.drop_other_generations()?;
+        database.flush()?;
+        Ok(database)
+    }
+
+    /// Makes everything written so far survive a power cut.
+    pub fn flush(&self) -> Result<(), CacheError> {
+        self.db.flush().map_err(CacheError::sled("flushed"))?;
+        // sled's flush is a barrier only while sync_file_range is refused (`barrier`); this holds where it is not.
+        let file = fs::File::open(self.path.join("db")).map_err(CacheError::Barrier)?;
+        file.sync_data().map_err(CacheError::Barrier)
+    }
+
+    /// Applies one message, durably.
+    pub fn apply(
+        &mut self,
+        applied: u64,
+        rejected: u64,
+        items: &[Sealed],
+        owners: Owners,
+    ) -> Result<Applied, CacheError> {
+        let rejected = self.position.rejected + rejected;
+        let before = Position { applied, rejected, ..self.position };
+        let done = records::apply(&self.records, before, items, owners)?;
+        self.flush()?;
+        self.position = done.position;
+        Ok(done)
+    }
+
+    /// Takes in one part of a snapshot, durably; with the last one the snapshot is in force.
+    pub fn stage(&mut self, part: Part) -> Result<Staged, CacheError> {
+        if part.part == 1 {
+            self.begin_staging(&part)?;
+        }
+        let Some(staging) = self.staging.as_mut().filter(|s| s.id == part.id && s.next_part == part.part)
+        else {
+            return Ok(Staged::OutOfOrder { id: part.id });
+        };
+        staging.position.rejected += part.rejected;
+        staging.next_part += 1;
+        let conflicts = self.stage_items(&part)?;
+        if part.part < part.parts {
+            return Ok(Staged::Part { id: part.id, part: part.part, conflicts });
+        }
+        self.swap(conflicts)
+    }
+
+    /// Nothing sees what is staged, so a large part needs not be one batch.
+    fn stage_items(&mut self, part: &Part) -> Result<Vec<String>, CacheError> {
+        let mut conflicts = Vec::new();
+        // A part without records still has a position to be written.
+        let batches = part.items.chunks(BATCH).chain(part.items.is_empty().then_some(&[][..]));
+        for items in batches {
+            let Some(staging) = self.staging.as_mut() else { break };
+            let owners = staging.index.owners(items.iter().filter_map(Sealed::put));
+            let applied = records::apply(&staging.tree, staging.position, items, owners)?;
+            staging.position = applied.position;
+            for replaced in &applied.replaced {
+                staging.index.apply(replaced.old.as_ref(), replaced.new.as_ref());
+            }
+            conflicts.extend(applied.conflicts);
+            self.flush()?;
+        }
+        Ok(conflicts)
+    }
+
+    fn begin_staging(&mut self, part: &Part) -> Result<(), CacheError> {
+        if let Some(old) = self.staging.take() {
+            self.drop_generation(old.generation)?;
+        }
+        let generation = self.generation + 1;
+        let tree = self.db.open_tree(tree_name(generation)).map_err(CacheError::sled("opened"))?;
+        tree.clear().map_err(CacheError::sled("cleared"))?;
+        self.staging = Some(Staging {
+            id: part.id.clone(),
+            generation,
+            tree,
+            index: Index::new(self.config.doors.iter().cloned()),
+            position: Position { epoch: part.epoch, applied: part.last, ..Position::default() },
+            next_part: 1,
+        });
+        Ok(())
+    }
+
+    /// One write puts the staged generation in force.
+    fn swap(&mut self, conflicts: Vec<String>) -> Result<Staged, CacheError> {
+        let Some(staging) = self.staging.take() else {
+            return Err(CacheError::Damaged("no snapshot is staged".into()));
+        };
+        put(&self.meta, KEY_GENERATION, &staging.generation)?;
+        self.flush()?;
+        let old = std::mem::replace(&mut self.generation, staging.generation);
+        self.records = staging.tree;
+        self.position = staging.position;
+        if let Err(error) = self.drop_generation(old) {
+            tracing::warn!(%error, "the replaced records stay on disk until the next start");
+        }
+        let Staging { id, position, index, .. } = staging;
+        Ok(Staged::InForce { id, position, index: Box::new(index), conflicts })
+    }
+
+    pub fn note(&self, note: &Note) -> Result<(), CacheError> {
+        match note {
+            Note::Heard(heard) => put(&self.meta, KEY_HEARD, heard),
+            Note::Checkpoint { seq } => put(&self.meta, KEY_CHECKPOINT, seq),
+            Note::LetIn { booking, holder, at, seq } => {
+                let key = format!("{booking} {holder}");
+                self.let_in.insert(key, encode(at)?).map_err(CacheError::sled("written"))?;
+                put(&self.meta, KEY_CHECKPOINT, seq)
+            }
+            Note::Forget { booking } => {
+                for pair in self.let_in.scan_prefix(format!("{booking} ")) {
+                    let (key, _) = pair.map_err(CacheError::sled("read"))?;
+                    self.let_in.remove(key).map_err(CacheError::sled("written"))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, CacheError> {
+        let position = self.position;
+        let mut index = Index::new(self.config.doors.iter().cloned());
+        for stored in records::all(&self.records) {
+            index.apply(None, Some(&stored?.record));
+        }
+        // Damage can make a scan stop short without an error: count what should be there.
+        let (found, expected) =
+            ((index.credentials() as u64, index.grants() as u64), (position.credentials, position.grants));
+        if found != expected {
+            return Err(CacheError::Damaged(format!(
+                "it holds {} credentials and {} grants where {} and {} were stored",
+                found.0, found.1, expected.0, expected.1
+            )));
+        }
+        Ok(Loaded {
+            index,
+            position,
+            let_in: self.load_let_in()?,
+            heard: get(&self.meta, KEY_HEARD)?.unwrap_or_default(),
+            checkpoint: number(&self.meta, KEY_CHECKPOINT)?,
+            recovered: None,
+        })
+    }
+
+    fn load_let_in(&self) -> Result<LetIn, CacheError> {
+        let mut let_in = LetIn::default();
+        for pair in &self.let_in {
+            let (key, value) = pair.map_err(CacheError::sled("read"))?;
+            let key = String::from_utf8_lossy(&key).into_owned();
+            let Some((booking, holder)) = key.split_once(' ') else { continue };
+            if let (Ok(booking), Ok(holder)) = (BookingId::new(booking), HolderId::new(holder)) {
+                let_in.add(booking, holder, decode(&value)?);
+            }
+        }
+        Ok(let_in)
+    }
+
+    /// A snapshot that was interrupted, or one that was replaced and not yet removed.
+    fn drop_other_generations(&self) -> Result<(), CacheError> {
+        for name in self.db.tree_names() {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            if name.starts_with("records.") && name != tree_name(self.generation) {
+                self.db.drop_tree(name).map_err(CacheError::sled("cleared"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_generation(&self, generation: u64) -> Result<(), CacheError> {
+        self.db.drop_tree(tree_name(generation)).map(|_| ()).map_err(CacheError::sled("cleared"))
+    }
+}
+
+/// Opens and reads; a panic inside sled (known of damaged files) counts as damage.
+fn guarded(config: &Config, path: &Path) -> Result<(Database, Loaded), CacheError> {
+    let attempt = AssertUnwindSafe(|| {
+        let database = Database::open_at(config.clone(), path)?;
+        let loaded = database.load()?;
+        Ok((database, loaded))
+    });
+    catch_unwind(attempt).unwrap_or_else(|_| Err(CacheError::Damaged("sled gave up on its files".into())))
+}
+
+fn set_aside(path: &Path) -> Result<PathBuf, CacheError> {
+    let free = (1..).map(|n| path.with_extension(format!("damaged-{n}"))).find(|p| !p.exists());
+    let aside = free.unwrap_or_else(|| path.with_extension("damaged"));
+    match fs::rename(path, &aside) {
+        Ok(()) => Ok(aside),
+        Err(error) => Err(CacheError::SetAside { path: aside, error }),
+    }
+}
+
+fn check_owner(meta: &Tree, config: &Config) -> Result<(), CacheError> {
+    let schema: Option<u32> = get(meta, KEY_SCHEMA)?;
+    let owner: Option<String> = get(meta, KEY_CONTROLLER)?;
+    match schema {
+        Some(found) if found != SCHEMA => return Err(CacheError::Schema { found, known: SCHEMA }),
+        Some(_) => {}
+        None => put(meta, KEY_SCHEMA, &SCHEMA)?,
+    }
+    match get::<UidHash>(meta, KEY_UID_CHECK)? {
+        Some(found) if found != config.uid_check => {
+            return Err(CacheError::Damaged("its UIDs were hashed under another key (uid.key)".into()));
+        }
+        Some(_) => {}
+        None => put(meta, KEY_UID_CHECK, &config.uid_check)?,
+    }
+    match owner {
+        Some(found) if found != config.controller.as_str() => {
+            Err(CacheError::OtherController { found, own: config.controller.clone() })
+        }
+        Some(_) => Ok(()),
+        None => put(meta, KEY_CONTROLLER, &config.controller.as_str()),
+    }
+}
+
+fn tree_name(generation: u64) -> String {
+    format!("records.{generation}")
+}
+
+fn number(meta: &Tree, key: &str) -> Result<u64, CacheError> {
+    Ok(get(meta, key)?.unwrap_or(0))
+}
+
+fn get<T: serde::de::DeserializeOwned>(meta: &Tree, key: &str) -> Result<Option<T>, CacheError> {
+    let value = meta.get(key).map_err(CacheError::sled("read"))?;
+    Ok(value.map(|v| decode(&v)).transpose()?)
+}
+
+fn put<T: serde::Serialize>(meta: &Tree, key: &str, value: &T) -> Result<(), CacheError> {
+    meta.insert(key, encode(value)?).map(|_| ()).map_err(CacheError::sled("written"))
+}

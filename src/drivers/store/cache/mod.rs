@@ -1,0 +1,143 @@
+//! The cache in sled: what doors need when nobody answers. One thread owns it.
+//!
+//! A message of the feed is one batch, with the position it leads to, and is said to be persisted only after a
+//! barrier. A snapshot is staged beside what is in force, in a tree of its own, and takes its place by one write.
+
+mod database;
+mod records;
+
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    thread::JoinHandle,
+};
+
+use tokio::sync::mpsc::Sender;
+
+pub use self::database::{Database, Loaded};
+use crate::{
+    control::{CacheCommand, CacheEvent, Event},
+    domain::{ControllerId, DoorId, UidHash, ZoneId},
+};
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub state_dir: PathBuf,
+    pub controller: ControllerId,
+    /// What a fixed UID hashes to: a cache whose UIDs were hashed under another key would know nobody.
+    pub uid_check: UidHash,
+    /// The site's doors: a snapshot's index is built for them.
+    pub doors: Vec<(DoorId, Vec<ZoneId>)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    #[error("the cache can't be {what}: {error}")]
+    Sled { what: &'static str, error: sled::Error },
+    #[error("the cache's file can't be made durable: {0}")]
+    Barrier(std::io::Error),
+    #[error("the cache can't be set aside as {path}: {error}")]
+    SetAside { path: PathBuf, error: std::io::Error },
+    #[error(
+        "the cache is controller {found}'s, this is {own}; point state_dir somewhere else, or remove the cache folder"
+    )]
+    OtherController { found: String, own: ControllerId },
+    #[error(
+        "the cache has layout {found}, this latchd reads {known}; use a newer latchd, or remove the cache folder"
+    )]
+    Schema { found: u32, known: u32 },
+    #[error(transparent)]
+    Stored(#[from] crate::wire::stored::StoredError),
+    #[error("{0}")]
+    Damaged(String),
+    #[error("can't start the cache's thread: {0}")]
+    Thread(std::io::Error),
+}
+
+impl CacheError {
+    fn sled(what: &'static str) -> impl FnOnce(sled::Error) -> CacheError {
+        move |error| CacheError::Sled { what, error }
+    }
+}
+
+/// Messages that may wait for the thread; the sync session sends one at a time, the rest are small notes.
+const QUEUE: usize = 1024;
+
+/// The running cache.
+#[derive(Debug)]
+pub struct Cache {
+    commands: Option<SyncSender<CacheCommand>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Cache {
+    pub fn spawn(database: Database, events: Sender<Event>) -> Result<Self, CacheError> {
+        let (commands, waiting) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("cache".into())
+            .spawn(move || run(database, &waiting, &events))
+            .map_err(CacheError::Thread)?;
+        Ok(Cache { commands: Some(commands), thread: Some(thread) })
+    }
+
+    /// Hands commands over without waiting, in order; what the queue has no room for stays in `waiting`.
+    pub fn send(&self, waiting: &mut VecDeque<CacheCommand>) {
+        let Some(commands) = &self.commands else { return };
+        while let Some(command) = waiting.pop_front() {
+            if let Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) =
+                commands.try_send(command)
+            {
+                waiting.push_front(command);
+                return;
+            }
+        }
+    }
+
+    /// Does what is waiting, and ends. Waits for it.
+    pub fn stop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the cache's thread ended in a panic");
+        }
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run(mut database: Database, commands: &Receiver<CacheCommand>, events: &Sender<Event>) {
+    for command in commands {
+        let answer = match command {
+            CacheCommand::Apply { applied, rejected, items, owners } => {
+                match database.apply(applied, rejected, &items, owners) {
+                    Ok(applied) => Some(CacheEvent::Applied(applied)),
+                    Err(error) => Some(CacheEvent::Failed { detail: error.to_string() }),
+                }
+            }
+            CacheCommand::Stage(part) => match database.stage(part) {
+                Ok(staged) => Some(CacheEvent::Staged(staged)),
+                Err(error) => Some(CacheEvent::Failed { detail: error.to_string() }),
+            },
+            CacheCommand::Note(note) => {
+                if let Err(error) = database.note(&note) {
+                    tracing::warn!(%error, "a note was not kept");
+                }
+                None
+            }
+        };
+        if let Some(answer) = answer
+            && events.blocking_send(Event::Cache(answer)).is_err()
+        {
+            return;
+        }
+    }
+    if let Err(error) = database.flush() {
+        tracing::error!(%error, "the cache was not flushed");
+    }
+}

@@ -1,0 +1,168 @@
+//! One generation of records: a tree in which one batch changes records and position together.
+//!
+//! ```text
+//!  g<id>  grant       digest, record        m      position
+//!  c<id>  credential  digest, record
+//!  p      policy      digest, record
+//! ```
+//!
+//! Who has a UID is not kept here: a key that is spread by a hash costs a page of memory for every record of a large
+//! snapshot. The index knows it.
+
+use std::collections::BTreeMap;
+
+use sled::{Batch, Tree};
+
+use super::CacheError;
+use crate::{
+    control::{Applied, Replaced, index::Owners},
+    domain::{Change, Credential, CredentialId, Record, RecordKey},
+    wire::{
+        Digest,
+        feed::Sealed,
+        stored::{Position, StoredRecord, decode, encode},
+    },
+};
+
+const POSITION: &[u8] = b"m";
+
+/// The changes of one message, as they will be in the tree.
+struct Pending<'a> {
+    tree: &'a Tree,
+    written: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Who has the UIDs that are put, as the changes go on.
+    owners: Owners,
+    position: Position,
+    replaced: Vec<Replaced>,
+    conflicts: Vec<String>,
+}
+
+/// Applies changes in order, as one batch with the position they lead to. Not durable yet.
+pub fn apply(
+    tree: &Tree,
+    position: Position,
+    items: &[Sealed],
+    owners: Owners,
+) -> Result<Applied, CacheError> {
+    let (written, replaced, conflicts) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let mut pending = Pending { tree, written, owners, position, replaced, conflicts };
+    for item in items {
+        pending.change(item)?;
+    }
+    pending.written.insert(POSITION.to_vec(), Some(encode(&pending.position)?));
+    let mut batch = Batch::default();
+    for (key, value) in pending.written {
+        match value {
+            Some(value) => batch.insert(key, value),
+            None => batch.remove(key),
+        }
+    }
+    tree.apply_batch(batch).map_err(CacheError::sled("written"))?;
+    Ok(Applied { position: pending.position, replaced: pending.replaced, conflicts: pending.conflicts })
+}
+
+pub fn position(tree: &Tree) -> Result<Option<Position>, CacheError> {
+    let value = tree.get(POSITION).map_err(CacheError::sled("read"))?;
+    Ok(value.map(|v| decode(&v)).transpose()?)
+}
+
+/// Every record, in the order of keys. Stops at the first that can't be read.
+pub fn all(tree: &Tree) -> impl Iterator<Item = Result<StoredRecord, CacheError>> {
+    [b"c".as_slice(), b"g", b"p"].into_iter().flat_map(|prefix| tree.scan_prefix(prefix)).map(|pair| {
+        let (_, value) = pair.map_err(CacheError::sled("read"))?;
+        Ok(decode(&value)?)
+    })
+}
+
+fn record_key(key: &RecordKey) -> Vec<u8> {
+    match key {
+        RecordKey::Credential(id) => [b"c", id.as_str().as_bytes()].concat(),
+        RecordKey::Grant(id) => [b"g", id.as_str().as_bytes()].concat(),
+        RecordKey::Policy => b"p".to_vec(),
+    }
+}
+
+impl Pending<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CacheError> {
+        match self.written.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => Ok(self.tree.get(key).map_err(CacheError::sled("read"))?.map(|v| v.to_vec())),
+        }
+    }
+
+    fn record(&self, key: &RecordKey) -> Result<Option<StoredRecord>, CacheError> {
+        Ok(self.get(&record_key(key))?.map(|v| decode(&v)).transpose()?)
+    }
+
+    fn change(&mut self, item: &Sealed) -> Result<(), CacheError> {
+        match &item.change {
+            Change::Delete(key) => {
+                if let Some(old) = self.record(key)? {
+                    self.remove(key, &old);
+                    self.replaced.push(Replaced { old: Some(old.record), new: None });
+                }
+                Ok(())
+            }
+            Change::Put(record) => self.put(record, item.digest),
+        }
+    }
+
+    fn put(&mut self, record: &Record, digest: Digest) -> Result<(), CacheError> {
+        let key = record.key();
+        let old = self.record(&key)?;
+        if let Some(old) = &old {
+            self.remove(&key, old);
+        }
+        if let Record::Credential(credential) = record {
+            self.claim_uid(credential)?;
+        }
+        let stored = StoredRecord { digest, record: record.clone() };
+        self.written.insert(record_key(&key), Some(encode(&stored)?));
+        self.count(record, 1);
+        self.position.digest = self.position.digest.xor(digest);
+        self.replaced.push(Replaced { old: old.map(|o| o.record), new: Some(stored.record) });
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &RecordKey, old: &StoredRecord) {
+        self.written.insert(record_key(key), None);
+        if let Record::Credential(Credential { id, uid: Some(uid), .. }) = &old.record
+            && self.owners.get(uid) == Some(id)
+        {
+            self.owners.remove(uid);
+        }
+        self.count(&old.record, -1);
+        self.position.digest = self.position.digest.xor(old.digest);
+    }
+
+    /// The later change wins the UID: whoever has it keeps their id without one.
+    fn claim_uid(&mut self, credential: &Credential) -> Result<(), CacheError> {
+        let Some(uid) = credential.uid else { return Ok(()) };
+        match self.owners.insert(uid, credential.id.clone()) {
+            Some(owner) if owner != credential.id => self.take_uid_from(owner, &credential.id),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_uid_from(&mut self, owner: CredentialId, winner: &CredentialId) -> Result<(), CacheError> {
+        let key = RecordKey::Credential(owner);
+        let Some(stored) = self.record(&key)? else { return Ok(()) };
+        let Record::Credential(had) = &stored.record else { return Ok(()) };
+        let without = Record::Credential(Credential { uid: None, ..had.clone() });
+        let kept = StoredRecord { digest: stored.digest, record: without.clone() };
+        self.conflicts.push(format!("credential {} lost its UID to {winner}", had.id));
+        self.written.insert(record_key(&key), Some(encode(&kept)?));
+        self.replaced.push(Replaced { old: Some(stored.record), new: Some(without) });
+        Ok(())
+    }
+
+    fn count(&mut self, record: &Record, by: i64) {
+        match record {
+            Record::Credential(_) => {
+                self.position.credentials = self.position.credentials.saturating_add_signed(by);
+            }
+            Record::Grant(_) => self.position.grants = self.position.grants.saturating_add_signed(by),
+            Record::Policy(_) => {}
+        }
+    }
+}

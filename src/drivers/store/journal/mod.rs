@@ -1,0 +1,111 @@
+//! The journal: JSON lines in plain files, hash-chained, on disk before a door opens on them.
+//!
+//! One thread owns the files. It takes all entries that are waiting, writes them at once and makes them durable with
+//! one `fdatasync`, so that entries which come while a sync is under way share the next one. Anyone can read the
+//! files with `jq`; readers (the outbox, `latchctl events`) use [`reader::Reader`] and look no further than what is
+//! known to be on disk.
+//!
+//! ```text
+//!  state_dir/journal/id                          the journal's UUID
+//!                    acknowledged                how far central has stored it
+//!                    00000000000000000001.jsonl  segments, named by their first seq
+//!                    00000000000000010342.jsonl
+//! ```
+
+mod files;
+pub mod reader;
+mod writer;
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::{Path, PathBuf},
+    sync::mpsc::{SyncSender, TrySendError, sync_channel},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::sync::mpsc::Sender;
+
+pub use self::files::{Opened, SEGMENT_BYTES};
+use crate::control::{Event, JournalCommand};
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub state_dir: PathBuf,
+    /// How long acknowledged events are kept.
+    pub keep: Duration,
+    /// How many events are kept, acknowledged ones first to go.
+    pub max_events: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("can't {what} {path}: {error}; events can't be recorded, so the daemon does not start")]
+    File { what: &'static str, path: PathBuf, error: io::Error },
+    #[error("the journal's id {path} is not a UUID; restore it, or set the whole journal folder aside")]
+    Id { path: PathBuf },
+    #[error("the machine gives no random bytes: {0}")]
+    Random(getrandom::Error),
+    #[error("can't start the journal's thread: {0}")]
+    Thread(io::Error),
+}
+
+impl JournalError {
+    fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
+        let path = path.to_owned();
+        move |error| JournalError::File { what, path, error }
+    }
+}
+
+/// Entries that may wait for the thread. At 500 a second that is 16 s of a standing disk.
+const QUEUE: usize = 8192;
+
+/// The running journal.
+#[derive(Debug)]
+pub struct Journal {
+    commands: Option<SyncSender<JournalCommand>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Journal {
+    /// Starts the thread on files that were opened.
+    pub fn spawn(opened: Opened, events: Sender<Event>) -> Result<Self, JournalError> {
+        let (commands, waiting) = sync_channel(QUEUE);
+        let writer = writer::Writer::new(opened);
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || writer.run(&waiting, &events))
+            .map_err(JournalError::Thread)?;
+        Ok(Journal { commands: Some(commands), thread: Some(thread) })
+    }
+
+    /// Hands commands over without waiting, in order; what the queue has no room for stays in `commands`.
+    pub fn send(&self, waiting: &mut VecDeque<JournalCommand>) {
+        let Some(commands) = &self.commands else { return };
+        while let Some(command) = waiting.pop_front() {
+            if let Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) =
+                commands.try_send(command)
+            {
+                waiting.push_front(command);
+                return;
+            }
+        }
+    }
+
+    /// Writes what is waiting, and ends. Waits for it.
+    pub fn stop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the journal's thread ended in a panic");
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

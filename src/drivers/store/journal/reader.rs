@@ -1,0 +1,194 @@
+//! Reads the journal's files: for the outbox, for `latchctl`, for checking.
+//!
+//! A line's number is the segment's first `seq` plus its place, because the chain has no gaps; so an event is found
+//! without reading what is before its segment. A reader remembers where it stopped.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::files::{segment_path, segments};
+use crate::{
+    domain::At,
+    wire::{
+        Digest,
+        journal::{ChainError, Checked, check},
+    },
+};
+
+/// An event as it stands in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub seq: u64,
+    pub text: String,
+}
+
+impl Line {
+    pub fn value(&self) -> Option<Value> {
+        serde_json::from_str(&self.text).ok()
+    }
+
+    pub fn at(&self) -> Option<At> {
+        At::parse(self.value()?.get("at")?.as_str()?).ok()
+    }
+}
+
+/// What checking the chain found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verified {
+    pub events: u64,
+    pub first: Option<u64>,
+    pub last: Option<Checked>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error("event {seq} in {}, line {line}, is wrong: {error}", path.display())]
+    Chain { seq: u64, path: PathBuf, line: u64, error: ChainError },
+    #[error("can't read {}: {error}", path.display())]
+    Read { path: PathBuf, error: std::io::Error },
+    #[error("{} events are missing: the segment after event {after} begins with {found}", found.saturating_sub(after + 1))]
+    Missing { after: u64, found: u64 },
+    #[error("the journal ends at event {found}, {expected} had been recorded: the end was cut off")]
+    Short { found: u64, expected: u64 },
+}
+
+#[derive(Debug)]
+pub struct Reader {
+    dir: PathBuf,
+    open: Option<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    segment: u64,
+    next: u64,
+    file: BufReader<File>,
+}
+
+impl Reader {
+    /// Of a journal's folder.
+    pub fn new(dir: &Path) -> Self {
+        Reader { dir: dir.to_owned(), open: None }
+    }
+
+    /// Of a state directory.
+    pub fn of_state(state_dir: &Path) -> Self {
+        Reader::new(&state_dir.join("journal"))
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The first event kept.
+    pub fn first(&self) -> Option<u64> {
+        segments(&self.dir).ok()?.first().copied()
+    }
+
+    pub fn event(&mut self, seq: u64) -> Option<Line> {
+        self.read(seq, seq, 1, usize::MAX).into_iter().next()
+    }
+
+    /// Events from `from` to `through` (both included), at most `count` and about `bytes`, at least one if there is
+    /// one. What the retention has removed is skipped.
+    pub fn read(&mut self, from: u64, through: u64, count: usize, bytes: usize) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let mut size = 0;
+        let mut next = from.max(self.first().unwrap_or(u64::MAX));
+        while next <= through && lines.len() < count && (lines.is_empty() || size < bytes) {
+            let Some(line) = self.line(next) else { break };
+            size += line.text.len();
+            next = line.seq + 1;
+            lines.push(line);
+        }
+        lines
+    }
+
+    fn line(&mut self, seq: u64) -> Option<Line> {
+        if self.open.as_ref().is_none_or(|place| place.next != seq) {
+            self.open = self.seek(seq);
+        }
+        loop {
+            let place = self.open.as_mut()?;
+            let mut text = String::new();
+            match place.file.read_line(&mut text) {
+                Ok(n) if n > 0 && text.ends_with('\n') => {
+                    text.pop();
+                    place.next += 1;
+                    return Some(Line { seq, text });
+                }
+                // The end of this segment: the event is in the next one, or not there yet.
+                Ok(_) | Err(_) => {
+                    let in_its_own = place.segment == seq;
+                    self.open = self.seek(seq).filter(|p| p.segment == seq && !in_its_own);
+                    self.open.as_ref()?;
+                }
+            }
+        }
+    }
+
+    /// Opens the segment that holds `seq`, in front of it.
+    fn seek(&self, seq: u64) -> Option<Place> {
+        let segment = segments(&self.dir).ok()?.into_iter().rfind(|first| *first <= seq)?;
+        let mut file = BufReader::new(File::open(segment_path(&self.dir, segment)).ok()?);
+        file.seek(SeekFrom::Start(0)).ok()?;
+        for _ in segment..seq {
+            file.skip_until(b'\n').ok()?;
+        }
+        Some(Place { segment, next: seq, file })
+    }
+
+    /// Checks the chain from the first event kept to `through`, which had been recorded.
+    pub fn verify(&self, through: u64) -> Result<Verified, VerifyError> {
+        let list =
+            segments(&self.dir).map_err(|error| VerifyError::Read { path: self.dir.clone(), error })?;
+        let mut done = Verified { first: list.first().copied(), ..Verified::default() };
+        for segment in list {
+            if let Some(last) = done.last
+                && segment != last.seq + 1
+            {
+                return Err(VerifyError::Missing { after: last.seq, found: segment });
+            }
+            self.verify_segment(segment, through, &mut done)?;
+        }
+        let found = done.last.map_or(0, |c| c.seq);
+        if found < through {
+            return Err(VerifyError::Short { found, expected: through });
+        }
+        Ok(done)
+    }
+
+    fn verify_segment(&self, segment: u64, through: u64, done: &mut Verified) -> Result<(), VerifyError> {
+        let path = segment_path(&self.dir, segment);
+        let read = |error| VerifyError::Read { path: path.clone(), error };
+        let mut file = BufReader::new(File::open(&path).map_err(read)?);
+        let mut line = Vec::new();
+        for number in 1.. {
+            let seq = segment + number - 1;
+            line.clear();
+            if seq > through || file.read_until(b'\n', &mut line).map_err(read)? == 0 {
+                return Ok(());
+            }
+            let content = line.strip_suffix(b"\n").unwrap_or(&line);
+            let wrong = |error| VerifyError::Chain { seq, path: path.clone(), line: number, error };
+            let checked = check(content, done.last).map_err(wrong)?;
+            if checked.seq != seq {
+                return Err(wrong(ChainError::Number { found: checked.seq, expected: seq }));
+            }
+            let first_ever = done.last.is_none() && seq == 1;
+            if first_ever
+                && crate::wire::journal::check_alone(content).is_ok_and(|(_, prev)| prev != Digest::default())
+            {
+                return Err(wrong(ChainError::Prev));
+            }
+            done.last = Some(checked);
+            done.events += 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! The journal's thread: batches, one sync each, late marks, retention.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::Duration,
+};
+
+use tokio::sync::mpsc::Sender;
+
+use super::files::{End, Opened, latest_time, segment_path};
+use crate::{
+    control::{Event, JournalCommand, JournalEvent, Recorded},
+    domain::{Entry, entry::ClockNote},
+    wire::journal::link,
+};
+
+/// Most entries in one write and sync.
+const BATCH: usize = 512;
+/// How long after a failed write the next try comes.
+const RETRY: Duration = Duration::from_secs(1);
+/// Entries kept in memory while the disk fails; past it the newest are dropped, and the chain shows the gap.
+const KEPT: usize = 100_000;
+
+pub(super) struct Writer {
+    files: Opened,
+    waiting: VecDeque<Entry>,
+    late: BTreeSet<u64>,
+    failed: bool,
+    acknowledged_saved: u64,
+}
+
+impl Writer {
+    pub(super) fn new(files: Opened) -> Self {
+        let acknowledged_saved = files.acknowledged;
+        Writer { files, waiting: VecDeque::new(), late: BTreeSet::new(), failed: false, acknowledged_saved }
+    }
+
+    pub(super) fn run(mut self, commands: &Receiver<JournalCommand>, events: &Sender<Event>) {
+        loop {
+            let received = if self.waiting.is_empty() {
+                commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                commands.recv_timeout(RETRY)
+            };
+            let ended = match received {
+                Ok(command) => {
+                    self.take(command);
+                    self.drain(commands);
+                    false
+                }
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => true,
+            };
+            while !self.waiting.is_empty() {
+                let before = self.waiting.len();
+                self.write_batch(commands, events);
+                if self.waiting.len() >= before {
+                    break;
+                }
+            }
+            self.save_acknowledged();
+            if ended {
+                return;
+            }
+        }
+    }
+
+    fn drain(&mut self, commands: &Receiver<JournalCommand>) {
+        for command in commands.try_iter().take(BATCH) {
+            self.take(command);
+        }
+    }
+
+    fn take(&mut self, command: JournalCommand) {
+        match command {
+            JournalCommand::Append(entry) if self.waiting.len() < KEPT => self.waiting.push_back(entry),
+            JournalCommand::Append(entry) => {
+                tracing::error!(seq = entry.seq, "an event was dropped: the disk fails")
+            }
+            // One that is on disk by now was not late by much, and is not written again.
+            JournalCommand::MarkLate { seq } if seq <= self.files.end.seq => {}
+            JournalCommand::MarkLate { seq } => _ = self.late.insert(seq),
+            JournalCommand::Acknowledged { through } => {
+                self.files.acknowledged = self.files.acknowledged.max(through.min(self.files.end.seq));
+            }
+        }
+    }
+
+    /// Writes what is waiting, up to a batch; on failure it all stays waiting.
+    fn write_batch(&mut self, commands: &Receiver<JournalCommand>, events: &Sender<Event>) {
+        let count = self.waiting.len().min(BATCH);
+        match self.try_write(count, commands) {
+            Ok(end) => {
+                self.files.end = end;
+                self.waiting.drain(..count);
+                self.late = self.late.split_off(&(end.seq + 1));
+                if std::mem::take(&mut self.failed) {
+                    tracing::info!("the journal can be written again");
+                }
+                report(events, JournalEvent::Recorded(Recorded::attest(end.seq)));
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failed, true) {
+                    tracing::error!(%error, "the journal can't be written; events are kept in memory");
+                }
+                report(events, JournalEvent::Failed { detail: error.to_string() });
+            }
+        }
+    }
+
+    fn try_write(&mut self, count: usize, commands: &Receiver<JournalCommand>) -> std::io::Result<End> {
+        if self.files.file.is_none() || self.files.len >= self.files.segment_bytes {
+            self.roll()?;
+        }
+        let (lines, end) = self.linked(count);
+        self.files.write(lines.as_bytes())?;
+        // A door of this batch may have been released while the disk was busy: then its entry says so.
+        self.drain(commands);
+        let is_late = |e: &Entry| self.late.contains(&e.seq);
+        if !self.waiting.iter().take(count).any(|e| is_late(e) && !said_late(&lines, e)) {
+            return Ok(end);
+        }
+        let (again, end) = self.linked(count);
+        self.files.take_back(lines.len() as u64)?;
+        self.files.write(again.as_bytes())?;
+        Ok(end)
+    }
+
+    /// The first `count` waiting entries, chained to what is on disk.
+    fn linked(&self, count: usize) -> (String, End) {
+        let (mut lines, mut end) = (String::new(), self.files.end);
+        for entry in self.waiting.iter().take(count) {
+            let linked = link(entry, self.late.contains(&entry.seq), end.hash);
+            lines.push_str(&linked.line);
+            lines.push('\n');
+            let trusted = Some(entry.at).filter(|_| entry.clock != Some(ClockNote::Untrusted));
+            end = End { seq: entry.seq, hash: linked.hash, at: end.at.max(trusted) };
+        }
+        (lines, end)
+    }
+
+    /// Begins a new segment, and lets the oldest go where they may.
+    fn roll(&mut self) -> std::io::Result<()> {
+        let Some(first) = self.waiting.front().map(|e| e.seq) else { return Ok(()) };
+        self.files.begin_segment(first)?;
+        while self.oldest_may_go() {
+            let oldest = self.files.segments.remove(0);
+            let path = segment_path(&self.files.dir, oldest);
+            match std::fs::remove_file(&path) {
+                Ok(()) => tracing::info!(first = oldest, "an old journal segment was removed"),
+                Err(error) => tracing::warn!(%error, path = %path.display(), "can't remove an old segment"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Only when central has all of it, and it is too old or one too many.
+    fn oldest_may_go(&self) -> bool {
+        let [_, next, _, ..] = self.files.segments.as_slice() else { return false };
+        if next.saturating_sub(1) > self.files.acknowledged {
+            return false;
+        }
+        let too_many = self.files.end.seq.saturating_sub(next - 1) >= self.files.config.max_events;
+        too_many || self.oldest_is_too_old()
+    }
+
+    /// By times of a trusted clock alone: one that ran ahead, or began in 1970, must not make events go.
+    fn oldest_is_too_old(&self) -> bool {
+        let Some(&oldest) = self.files.segments.first() else { return false };
+        let bytes = std::fs::read(segment_path(&self.files.dir, oldest)).unwrap_or_default();
+        match (latest_time(&bytes), self.files.end.at) {
+            (Some(then), Some(now)) => now.since(then) > self.files.config.keep,
+            _ => false,
+        }
+    }
+
+    fn save_acknowledged(&mut self) {
+        if self.files.acknowledged == self.acknowledged_saved {
+            return;
+        }
+        match self.files.save_acknowledged() {
+            Ok(()) => self.acknowledged_saved = self.files.acknowledged,
+            Err(error) => tracing::warn!(%error, "can't note how far central has acknowledged"),
+        }
+    }
+}
+
+fn said_late(lines: &str, entry: &Entry) -> bool {
+    let seq = format!("\"seq\":{},", entry.seq);
+    lines.lines().any(|l| l.contains(&seq) && l.contains("\"late\":true"))
+}
+
+/// The controller is there as long as the daemon is; without it nobody waits for an answer.
+fn report(events: &Sender<Event>, what: JournalEvent) {
+    if events.blocking_send(Event::Journal(what)).is_err() {
+        tracing::debug!("the journal has nobody to report to");
+    }
+}

@@ -1,0 +1,36 @@
+//! One daemon a state directory: a second one would fork the journal's chain.
+
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error("can't open the lock {path}: {error}; is the state directory writable for this user?")]
+    Open { path: PathBuf, error: std::io::Error },
+    #[error("{path} is held by another latchd; two would drive the same doors. Stop the other one first")]
+    Held { path: PathBuf },
+}
+
+/// Held until it is dropped, or the process ends in any way.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+}
+
+impl StateLock {
+    pub fn take(state_dir: &Path) -> Result<Self, LockError> {
+        let path = state_dir.join("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| LockError::Open { path: path.clone(), error })?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| LockError::Held { path })?;
+        Ok(StateLock { _file: file })
+    }
+}

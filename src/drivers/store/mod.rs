@@ -1,0 +1,7 @@
+//! What outlasts a restart: the cache in sled, the journal in plain files, and the key that hides UIDs.
+
+pub mod barrier;
+pub mod cache;
+pub mod journal;
+pub mod key;
+pub mod lock;
