@@ -22,6 +22,12 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     let folders: Vec<&str> = path.split('/').collect();
     let layer = LAYERS.iter().position(|l| folders[0].trim_end_matches(".rs") == *l);
     let mut faults = shape(path, text);
+    if is_test(&folders) {
+        return faults;
+    }
+    if mentions(&code, "mod tests") {
+        faults.push(format!("{path}: has `tests` that are not `#[cfg(test)]`"));
+    }
     for import in imports(&code, &folders) {
         let steps: Vec<&str> = import.split("::").collect();
         let target = LAYERS.iter().position(|l| steps[0] == *l);
@@ -57,9 +63,15 @@ fn shape(path: &str, text: &str) -> Vec<String> {
     faults
 }
 
-/// The text without comments and without its unit tests, spaces and line ends taken out of `use` lists.
+/// Unit tests in a file of their own; `code` sees to it that they are nothing else.
+fn is_test(folders: &[&str]) -> bool {
+    folders.iter().any(|f| matches!(*f, "tests" | "tests.rs"))
+}
+
+/// The text without comments and without its unit tests, which stand last, on one line.
 fn code(text: &str) -> String {
-    let product = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let declared = text.replace("#[cfg(test)]\nmod tests;", "");
+    let product = declared.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let bare = |line: &str| line.split("//").next().unwrap_or_default().trim().to_owned();
     product.lines().map(bare).collect::<Vec<_>>().join(" ").replace(" ::", "::").replace(":: ", "::")
 }
@@ -232,6 +244,16 @@ fn attesting_outside_the_store_is_found() {
         1
     );
     assert_eq!(faults_of("drivers/store/journal.rs", "let r = Recorded::attest(7);"), 0);
+    assert_eq!(faults_of("control/controller/tests/walk.rs", "let r = Recorded::attest(7);"), 0);
+}
+
+#[test]
+fn what_only_looks_like_a_test_is_found() {
+    let hidden = "#[cfg(test)]\nmod tests;\nuse crate::drivers::store;";
+    assert_eq!(faults_of("control/controller/mod.rs", hidden), 1);
+    assert_eq!(faults_of("control/controller/mod.rs", "mod tests;"), 1);
+    assert_eq!(faults_of("control/controller/mod.rs", "#[cfg(test)]\nmod tests;"), 0);
+    assert_eq!(faults_of("domain/at.rs", "#[cfg(test)]\nmod tests { use std::fs; }"), 0);
 }
 
 #[test]

@@ -158,11 +158,8 @@ fn bounds(grant: &Value, policy: &Value) -> Window {
     let mut opens = instant(&grant["starts_at"]).map(|t| t - seconds("opens_before_s"));
     let mut closes = instant(&grant["ends_at"]).map(|t| t + seconds("closes_after_s"));
     let notice = seconds("min_notice_s");
-    if let Some(booked) = instant(&grant["booked_at"]) {
-        if kind != "standing" && notice > Duration::zero() {
-            opens = opens.max(Some(booked + notice));
-        }
-    }
+    let has_notice = kind != "standing" && notice > Duration::zero();
+    opens = opens.max(instant(&grant["booked_at"]).filter(|_| has_notice).map(|booked| booked + notice));
     // `None` is smaller than any instant: right for an opening without bound, not for a closing.
     opens = opens.max(instant(&grant["not_before"]));
     if let Some(not_after) = instant(&grant["not_after"]) {

@@ -143,14 +143,14 @@ fn every_decision_is_the_naive_one() {
 #[test]
 fn every_window_is_the_naive_one() {
     let hasher = UidHasher::new(&[7; 32]);
-    let run = TestRunner::new(cases(2)).run(&world(), |World { site, taps }| {
+    let run = TestRunner::new(cases(1)).run(&world(), |World { site, taps }| {
         let (held, zone) = (naive::held(&site.records), site.zone.name().parse::<Zone>().unwrap());
         let written = naive::policy(&held);
         let policy = match written.is_null() {
             true => Policy::default(),
             false => match record(&written, &hasher).unwrap() {
                 Record::Policy(policy) => policy,
-                other => panic!("{other:?}"),
+                Record::Credential(_) | Record::Grant(_) => unreachable!(),
             },
         };
         for value in held.iter().filter(|r| r["type"] == "grant") {

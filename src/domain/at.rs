@@ -1,7 +1,7 @@
 //! Instants. Wall time for bookings and monotonic time for doors are two types, so that a strike can't hang on a
 //! clock that is set back.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -12,14 +12,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct At {
     secs: i64,
-    /// Below a second, but for a leap second, as in [`DateTime`].
-    nanos: u32,
+    /// One more than the nanoseconds, so that an `Option<At>` is no larger; those are below a second, but for a leap
+    /// second, as in [`DateTime`].
+    nanos_and_one: NonZeroU32,
 }
 
 const SECOND_NS: u32 = 1_000_000_000;
 /// The ends of the calendar.
-const FIRST: At = At { secs: DateTime::<Utc>::MIN_UTC.timestamp(), nanos: 0 };
-const LAST: At = At { secs: DateTime::<Utc>::MAX_UTC.timestamp(), nanos: SECOND_NS - 1 };
+const FIRST: At = At::of(DateTime::<Utc>::MIN_UTC.timestamp(), 0);
+const LAST: At = At::of(DateTime::<Utc>::MAX_UTC.timestamp(), SECOND_NS - 1);
 
 /// Why a text is not an instant of the wire.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -41,8 +42,12 @@ impl At {
     /// `None` outside the calendar.
     pub fn from_parts(secs: i64, nanos: u32) -> Option<Self> {
         let is_leap = || nanos < 2 * SECOND_NS && secs.rem_euclid(60) == 59;
-        let is_within = FIRST.secs <= secs && secs <= LAST.secs && (nanos < SECOND_NS || is_leap());
-        is_within.then_some(At { secs, nanos })
+        let is_within = (FIRST.secs..=LAST.secs).contains(&secs) && (nanos < SECOND_NS || is_leap());
+        is_within.then_some(At::of(secs, nanos))
+    }
+
+    const fn of(secs: i64, nanos: u32) -> Self {
+        At { secs, nanos_and_one: NonZeroU32::MIN.saturating_add(nanos) }
     }
 
     /// Whole seconds since 1970, rounded down.
@@ -52,27 +57,27 @@ impl At {
 
     /// Nanoseconds within the second.
     pub fn nanos(self) -> u32 {
-        self.nanos
+        self.nanos_and_one.get() - 1
     }
 
     pub fn utc(self) -> DateTime<Utc> {
-        DateTime::from_timestamp(self.secs, self.nanos).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        DateTime::from_timestamp(self.secs, self.nanos()).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     /// Cut to the millisecond: what a journal entry carries.
     pub fn floor_ms(self) -> Self {
-        At { nanos: self.nanos / 1_000_000 * 1_000_000, ..self }
+        At::of(self.secs, self.nanos() / 1_000_000 * 1_000_000)
     }
 
     /// This instant moved by whole seconds; stays at the end of the calendar instead of leaving it. A leap second
     /// moves as in [`DateTime`]: as the second before it when forward, as the one after when back.
     pub fn plus_s(self, by: i64) -> Self {
-        let (secs, nanos) = match self.nanos.checked_sub(SECOND_NS) {
+        let (secs, nanos) = match self.nanos().checked_sub(SECOND_NS) {
             Some(nanos) if by > 0 => (self.secs, nanos),
             Some(nanos) if by < 0 => (self.secs + 1, nanos),
-            _ => (self.secs, self.nanos),
+            _ => (self.secs, self.nanos()),
         };
-        At { secs: secs.saturating_add(by), nanos }.clamp(FIRST, LAST)
+        At::of(secs.saturating_add(by), nanos).clamp(FIRST, LAST)
     }
 
     /// How long after `earlier` this is; zero when it is before it.
@@ -83,7 +88,7 @@ impl At {
 
 impl From<DateTime<Utc>> for At {
     fn from(t: DateTime<Utc>) -> Self {
-        At { secs: t.timestamp(), nanos: t.timestamp_subsec_nanos() }
+        At::of(t.timestamp(), t.timestamp_subsec_nanos())
     }
 }
 
