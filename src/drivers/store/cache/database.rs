@@ -21,6 +21,8 @@ use crate::{
 /// sled's page cache. Decisions don't read it; a larger one only costs memory.
 const PAGE_CACHE_BYTES: u64 = 8 << 20;
 
+/// What the trees of records are named, before their generation's number.
+const RECORDS: &str = "records.";
 const KEY_SCHEMA: &str = "schema";
 const KEY_CONTROLLER: &str = "controller";
 const KEY_GENERATION: &str = "generation";
@@ -86,6 +88,7 @@ impl Database {
     }
 
     fn open_at(config: Config, path: &Path) -> Result<Self, CacheError> {
+        let was_there = path.join("db").exists() || path.join("conf").exists();
         let db = sled::Config::new()
             .path(path)
             .cache_capacity(PAGE_CACHE_BYTES)
@@ -93,10 +96,14 @@ impl Database {
             .map_err(CacheError::sled("opened"))?;
         let open = |name: String| db.open_tree(name).map_err(CacheError::sled("opened"));
         let (meta, let_in) = (open("meta".into())?, open("let_in".into())?);
-        check_owner(&meta, &config)?;
+        check_owner(&meta, &config, was_there)?;
         let generation = number(&meta, KEY_GENERATION)?;
         let records = open(tree_name(generation))?;
-        let position = records::position(&records)?.unwrap_or_default();
+        let position = match records::position(&records)? {
+            Some(position) => position,
+            None if generation == 0 => Position::default(),
+            None => return Err(CacheError::Damaged("its records are gone".into())),
+        };
         let path = path.to_owned();
         let database =
             Database { config, path, db, meta, let_in, generation, records, position, staging: None };
@@ -244,7 +251,7 @@ impl Database {
     fn drop_other_generations(&self) -> Result<(), CacheError> {
         for name in self.db.tree_names() {
             let name = String::from_utf8_lossy(&name).into_owned();
-            if name.starts_with("records.") && name != tree_name(self.generation) {
+            if name.starts_with(RECORDS) && name != tree_name(self.generation) {
                 self.db.drop_tree(name).map_err(CacheError::sled("cleared"))?;
             }
         }
@@ -254,6 +261,13 @@ impl Database {
     fn drop_generation(&self, generation: u64) -> Result<(), CacheError> {
         self.db.drop_tree(tree_name(generation)).map(|_| ()).map_err(CacheError::sled("cleared"))
     }
+}
+
+/// Sets aside a cache whose UIDs were hashed under a key that is gone: no card would be found in it again, while its
+/// digest says that nothing is missing. Returns where it is now, if there was one.
+pub fn abandon(state_dir: &Path) -> Result<Option<PathBuf>, CacheError> {
+    let path = state_dir.join("cache");
+    if path.exists() { set_aside(&path).map(Some) } else { Ok(None) }
 }
 
 /// Opens and reads; a panic inside sled (known of damaged files) counts as damage.
@@ -275,8 +289,12 @@ fn set_aside(path: &Path) -> Result<PathBuf, CacheError> {
     }
 }
 
-fn check_owner(meta: &Tree, config: &Config) -> Result<(), CacheError> {
+fn check_owner(meta: &Tree, config: &Config, was_there: bool) -> Result<(), CacheError> {
     let schema: Option<u32> = get(meta, KEY_SCHEMA)?;
+    // Damage can empty a tree, or all of it, without an error; taken for a new cache, what is left would be dropped.
+    if schema.is_none() && was_there {
+        return Err(CacheError::Damaged("it does not say what it is".into()));
+    }
     let owner: Option<String> = get(meta, KEY_CONTROLLER)?;
     match schema {
         Some(found) if found != SCHEMA => return Err(CacheError::Schema { found, known: SCHEMA }),
@@ -293,7 +311,7 @@ fn check_owner(meta: &Tree, config: &Config) -> Result<(), CacheError> {
 }
 
 fn tree_name(generation: u64) -> String {
-    format!("records.{generation}")
+    format!("{RECORDS}{generation}")
 }
 
 fn number(meta: &Tree, key: &str) -> Result<u64, CacheError> {

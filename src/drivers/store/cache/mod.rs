@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::mpsc::Sender;
 
-pub use self::database::{Database, Loaded};
+pub use self::database::{Database, Loaded, abandon};
 use crate::{
     control::{CacheCommand, CacheEvent, Event},
     domain::{ControllerId, DoorId, ZoneId},
