@@ -78,9 +78,13 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let _lock = StateLock::take(&config.state_dir)?;
     let uid_key = key::load(&config.state_dir)?;
     let hasher = UidHasher::new(&uid_key.bytes);
+    let abandoned = if uid_key.is_new { cache::abandon(&config.state_dir)? } else { None };
     let settings = wiring::settings(config);
     let opened = open_journal(config)?;
-    let (database, restored) = restore(config, &settings, &opened)?;
+    let (database, mut restored) = restore(config, &settings, &opened)?;
+    restored.remarks.extend(abandoned.map(|aside| {
+        remark(&format!("cache: the UID key is new; set aside as {}, asking for a snapshot", aside.display()))
+    }));
     let (controller, first_actions) = Controller::new(settings.clone(), hasher.clone(), restored, reading());
     let runtime = current_thread().map_err(StartError::system("runtime"))?;
     let (events, happening) = channel(EVENTS);
@@ -153,7 +157,6 @@ fn restore(
     })?;
     let Loaded { index, position, mut let_in, heard, checkpoint, recovered } = loaded;
     replay_guests(&mut Reader::of_state(&config.state_dir), checkpoint, opened.end.seq, &mut let_in);
-    let remark = |detail: &String| EntryKind::StoreRecovered { count: 1, detail: detail.clone() };
     let remarks = recovered.iter().map(|d| remark(&format!("cache: {d}")));
     let torn = opened.torn.iter().map(|d| remark(&format!("journal: {d}")));
     let journal = JournalEnd {
@@ -172,6 +175,10 @@ fn restore(
     );
     let remarks = remarks.chain(torn).collect();
     Ok((database, Restored { index, position, let_in, heard, journal, remarks }))
+}
+
+fn remark(detail: &str) -> EntryKind {
+    EntryKind::StoreRecovered { count: 1, detail: detail.to_owned() }
 }
 
 /// Guests let in after the cache's last note stand in the journal.
