@@ -5,6 +5,8 @@
 
 mod database;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
