@@ -56,7 +56,10 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
     let doors: Vec<Door> = root.tables("doors").into_iter().filter_map(Door::read).collect();
     let readers: Vec<Reader> = root.tables("readers").into_iter().filter_map(Reader::read).collect();
     root.end();
-    let config = Config {
+    let declared = Declared { boards: root.ids("boards"), doors: root.ids("doors") };
+    cross_check(&boards, &doors, &readers, problems);
+    references(&doors, &readers, &declared, problems);
+    Some(Config {
         controller: id?.value,
         zone: zone?.value,
         state_dir,
@@ -71,9 +74,7 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
         boards,
         doors,
         readers,
-    };
-    cross_check(&config, problems);
-    Some(config)
+    })
 }
 
 fn mqtt(table: Table<'_>) -> Option<Mqtt> {
@@ -87,14 +88,14 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     let username = table.text("username", "a text").map(|f| f.value);
     let password_file = table.has("password_file").then(|| table.path("password_file", ""));
     if password_file.is_some() && username.is_none() {
-        table.problem("password_file", table.span(), "needs a username beside it");
+        table.problem("password_file", &table.place("password_file"), "needs a username beside it");
     }
     let session_expiry_s =
         table.number_or("session_expiry_s", (0, 0xFFFF_FFFE), "a number of seconds", 604_800);
     if table.exists() && !table.flag("allow_unsigned", false) {
         table.problem(
             "allow_unsigned",
-            table.span(),
+            &table.place("allow_unsigned"),
             "this version can't verify signatures yet, so nothing central says would be believed; \
              set allow_unsigned = true where the broker is trusted",
         );
@@ -104,39 +105,43 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     Some(Mqtt { url, host, port, username, password_file, session_expiry_s: session_expiry_s as u32 })
 }
 
-fn cross_check(config: &Config, problems: &Problems<'_>) {
-    unique(problems, "board", config.boards.iter().map(|b| named(&b.id)));
-    unique(problems, "door", config.doors.iter().map(|d| named(&d.id)));
-    unique(problems, "reader", config.readers.iter().map(|r| named(&r.id)));
+/// Nothing is named twice, and nothing is used twice.
+fn cross_check(boards: &[Board], doors: &[Door], readers: &[Reader], problems: &Problems<'_>) {
+    unique(problems, "board", boards.iter().map(|b| named(&b.id)));
+    unique(problems, "door", doors.iter().map(|d| named(&d.id)));
+    unique(problems, "reader", readers.iter().map(|r| named(&r.id)));
     let coil =
         |d: &Door| named_as(&d.lock.coil, format!("{} coil {}", d.lock.board.value, d.lock.coil.value));
-    unique(problems, "strike on board", config.doors.iter().map(coil));
+    unique(problems, "strike on board", doors.iter().map(coil));
     let input = |i: &Input| named_as(&i.input, format!("{} input {}", i.board.value, i.input.value));
     let buttons = |d: &Door| d.rex.clone().map(|r| r.input);
-    let inputs = config.doors.iter().flat_map(|d| d.contact.clone().into_iter().chain(buttons(d)));
+    let inputs = doors.iter().flat_map(|d| d.contact.clone().into_iter().chain(buttons(d)));
     unique(problems, "use of board", inputs.map(|i| input(&i)));
     let port = |r: &Reader| match &r.driver {
         ReaderDriver::Pn532 { port, .. } => Some(named_as(port, port.value.display().to_string())),
         ReaderDriver::Pcsc { .. } => None,
     };
-    unique(problems, "reader on", config.readers.iter().filter_map(port));
-    references(config, problems);
+    unique(problems, "reader on", readers.iter().filter_map(port));
+}
+
+/// The ids in the file, of entries with other mistakes too: one mistake must not look like two.
+struct Declared<'a> {
+    boards: Vec<&'a str>,
+    doors: Vec<&'a str>,
 }
 
 /// What is named must be there.
-fn references(config: &Config, problems: &Problems<'_>) {
-    let boards: Vec<&str> = config.boards.iter().map(|b| b.id.value.as_str()).collect();
-    let doors: Vec<&str> = config.doors.iter().map(|d| d.id.value.as_str()).collect();
-    let named_boards = config.doors.iter().flat_map(|d| {
+fn references(doors: &[Door], readers: &[Reader], declared: &Declared<'_>, problems: &Problems<'_>) {
+    let named_boards = doors.iter().flat_map(|d| {
         let contact = d.contact.iter().map(|c| &c.board);
         contact.chain(d.rex.iter().map(|r| &r.input.board)).chain([&d.lock.board])
     });
     for board in named_boards {
-        exists(problems, "board", &board.key, &board.span, board.value.as_str(), &boards);
+        exists(problems, "board", &board.key, &board.span, board.value.as_str(), &declared.boards);
     }
-    for reader in &config.readers {
+    for reader in readers {
         let door = &reader.door;
-        exists(problems, "door", &door.key, &door.span, door.value.as_str(), &doors);
+        exists(problems, "door", &door.key, &door.span, door.value.as_str(), &declared.doors);
     }
 }
 

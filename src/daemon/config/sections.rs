@@ -210,7 +210,12 @@ impl Reader {
             "pn532" => Ok(false),
             _ => Err(format!("{text:?} is not known")),
         };
-        if table.parsed("driver", "\"pcsc\" or \"pn532\"", known)?.value {
+        let Some(driver) = table.parsed("driver", "\"pcsc\" or \"pn532\"", known) else {
+            // Whose keys these are is not known: they are no mistakes of their own.
+            ["name", "port", "baud"].iter().for_each(|key| _ = table.has(key));
+            return None;
+        };
+        if driver.value {
             let not_empty = |text: &str| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) };
             let name = table.parsed("name", "a PC/SC reader's name, such as \"ACS ACR1252*\"", not_empty)?;
             return Some(ReaderDriver::Pcsc { name: name.value });
