@@ -88,7 +88,8 @@ fn a_disk_that_fails_keeps_the_entries_and_they_are_recorded_when_it_is_back() {
     assert_eq!(attested(&[next(&mut reported)]), [0]);
     fs::rename(site.dir.path().join("away"), site.journal()).unwrap();
     // By itself: no further command has to come.
-    let recorded = std::iter::from_fn(|| Some(next(&mut reported))).find(|e| attested(&[e.clone()]) != [0]);
+    let recorded =
+        std::iter::from_fn(|| Some(next(&mut reported))).find(|e| attested(std::slice::from_ref(e)) != [0]);
     assert_eq!(attested(&[recorded.unwrap()]), [2]);
     journal.stop();
     assert_eq!(site.reader().verify(2).unwrap().events, 2);
