@@ -56,9 +56,15 @@ fn a_credential_is_read_to_its_last_field() {
 
 #[test]
 fn each_status_is_read_by_its_name() {
-    for status in Status::ALL {
+    for (name, status) in [
+        ("issued", Status::Issued),
+        ("active", Status::Active),
+        ("suspended", Status::Suspended),
+        ("lost", Status::Lost),
+        ("revoked", Status::Revoked),
+    ] {
         let mut card = credential();
-        card["status"] = status.as_str().into();
+        card["status"] = name.into();
         assert!(matches!(read(&card).unwrap(), Record::Credential(c) if c.status == status));
     }
 }
