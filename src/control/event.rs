@@ -157,7 +157,11 @@ pub enum CacheCommand {
         items: Vec<Sealed>,
         owners: Owners,
     },
-    Stage(Part),
+    /// One part of a snapshot, and when it came.
+    Stage {
+        part: Part,
+        at: At,
+    },
     Note(Note),
 }
 
@@ -222,6 +226,20 @@ pub struct Replaced {
     pub new: Option<Record>,
 }
 
+/// How many of the grants that were open or to come are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Removal {
+    pub live: usize,
+    pub removed: usize,
+}
+
+impl Removal {
+    /// More than half: it may be a real revocation, and is said loudly.
+    pub fn is_mass(&self) -> bool {
+        self.removed * 2 > self.live
+    }
+}
+
 /// How far a snapshot has come.
 #[derive(Debug)]
 pub enum Staged {
@@ -240,6 +258,7 @@ pub enum Staged {
         position: Position,
         index: Box<Index>,
         conflicts: Vec<String>,
+        removal: Removal,
     },
 }
 

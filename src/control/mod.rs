@@ -18,5 +18,5 @@ pub use controller::Controller;
 pub use event::{
     Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Feedback, Inputs,
     JournalCommand, JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent,
-    Recorded, Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
+    Recorded, Removal, Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
 };

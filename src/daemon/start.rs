@@ -154,7 +154,6 @@ fn restore(
     })?;
     let Loaded { index, position, mut let_in, heard, checkpoint, recovered } = loaded;
     replay_guests(&mut Reader::of_state(&config.state_dir), checkpoint, opened.end.seq, &mut let_in);
-    let remark = |detail: &String| EntryKind::StoreRecovered { count: 1, detail: detail.clone() };
     let remarks = recovered.iter().map(|d| remark(&format!("cache: {d}")));
     let torn = opened.torn.iter().map(|d| remark(&format!("journal: {d}")));
     let journal = JournalEnd {
@@ -173,6 +172,10 @@ fn restore(
     );
     let remarks = remarks.chain(torn).collect();
     Ok((database, Restored { index, position, let_in, heard, journal, remarks }))
+}
+
+fn remark(detail: &str) -> EntryKind {
+    EntryKind::StoreRecovered { count: 1, detail: detail.to_owned() }
 }
 
 /// Guests let in after the cache's last note stand in the journal.

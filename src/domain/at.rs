@@ -198,4 +198,73 @@ mod tests {
         assert_eq!(At::from_parts(last.secs() + 1, 0), None);
         assert_eq!(At::from_parts(0, SECOND_NS), None);
     }
+
+    #[test]
+    fn only_utc_with_a_z_is_read() {
+        for text in [
+            "2026-11-23T09:00:00+00:00",
+            "2026-11-23T10:00:00+01:00",
+            "2026-11-23T09:00:00",
+            "2026-11-23T09:00:00z",
+            "2026-11-23T09:00Z",
+            "2026-11-23Z",
+            "2026-02-30T09:00:00Z",
+            "2026-11-23T24:00:00Z",
+            "2026-11-23T09:00:61Z",
+            "10000-01-01T00:00:00Z",
+            "26-11-23T09:00:00Z",
+            " 2026-11-23T09:00:00Z",
+            "Z",
+            "",
+        ] {
+            assert!(At::parse(text).is_err(), "{text}");
+        }
+        let error = At::parse("tomorrow").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "\"tomorrow\" is not an instant; expected RFC 3339 in UTC, such as 2026-11-23T09:00:00Z"
+        );
+    }
+
+    #[test]
+    fn what_is_read_is_written_again() {
+        for text in [
+            "2026-11-23T09:00:00Z",
+            "2026-11-23T08:31:07.412Z",
+            "1970-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ] {
+            let at = At::parse(text).unwrap();
+            assert_eq!(at.to_string(), text);
+            assert_eq!(serde_json::to_string(&at).unwrap(), format!("{text:?}"));
+            let stored: At = postcard::from_bytes(&postcard::to_stdvec(&at).unwrap()).unwrap();
+            assert_eq!(stored, at);
+        }
+    }
+
+    #[test]
+    fn a_leap_second_is_an_instant_between_its_neighbours() {
+        let at = |text| At::parse(text).unwrap();
+        let leap = at("2016-12-31T23:59:60Z");
+        assert!(at("2016-12-31T23:59:59Z") < leap && leap < at("2017-01-01T00:00:00Z"));
+        let stored: At = postcard::from_bytes(&postcard::to_stdvec(&leap).unwrap()).unwrap();
+        assert_eq!(stored, leap);
+    }
+
+    #[test]
+    fn moving_past_the_end_of_the_calendar_stays_at_it() {
+        let last = At::parse("9999-12-31T23:59:59Z").unwrap();
+        assert!(last.plus_s(i64::MAX) > last && last.plus_s(i64::MAX) == last.plus_s(i64::MAX).plus_s(1));
+        assert!(last.plus_s(i64::MIN) < At::parse("0000-01-01T00:00:00Z").unwrap());
+        assert_eq!(
+            At::parse("2026-11-23T08:31:07.4129Z").unwrap().floor_ms().to_string(),
+            "2026-11-23T08:31:07.412Z"
+        );
+    }
+
+    #[test]
+    fn a_stored_instant_outside_the_calendar_is_an_error() {
+        let bytes = postcard::to_stdvec(&(i64::MAX, 0u32)).unwrap();
+        assert!(postcard::from_bytes::<At>(&bytes).is_err());
+    }
 }

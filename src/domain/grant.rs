@@ -119,6 +119,12 @@ impl Terms<'_> {
         }
     }
 
+    /// Whether it is open or will be, as far as its bounds say.
+    pub fn is_live(&self, policy: &Policy, now: At) -> bool {
+        let bounds = self.bounds(policy);
+        !bounds.is_empty() && bounds.closes_at.is_none_or(|c| now < c)
+    }
+
     /// When it opens next, after `now`.
     pub fn coming(&self, policy: &Policy, zone: Zone, now: At) -> Option<At> {
         let bounds = Some(self.bounds(policy)).filter(|w| !w.is_empty())?;

@@ -1,5 +1,8 @@
 //! `feed` and `ack`: what central says, read and checked as far as a message can be by itself.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
 
 use super::{

@@ -1,5 +1,8 @@
 //! What the controller says on MQTT: `sync`, `status`, `door/{door}` and `events`.
 
+#[cfg(test)]
+mod tests;
+
 use serde::Serialize;
 
 use super::{Digest, stored::Position};

@@ -1,5 +1,8 @@
 //! The feed's records (wire, "Records"): JSON to domain, checked; the UID becomes its hash on the way in.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;

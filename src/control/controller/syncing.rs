@@ -1,12 +1,16 @@
 //! What comes from central, and what the cache says became of it.
 
+use std::collections::BTreeSet;
+
 use super::{Controller, Link};
 use crate::{
     control::{
-        event::{Action, Applied, CacheCommand, CacheEvent, Staged, UplinkCommand, UplinkEvent},
+        event::{
+            Action, Applied, CacheCommand, CacheEvent, Removal, Replaced, Staged, UplinkCommand, UplinkEvent,
+        },
         sync::Step,
     },
-    domain::{EntryKind, Now},
+    domain::{EntryKind, Grant, Now, Record},
     wire::{
         feed::{Ack, Feed, MessageError, Sealed},
         outgoing::Sync,
@@ -61,7 +65,7 @@ impl Controller {
             }
             Step::Stage { part, refused } => {
                 self.note_refused(now, refused);
-                self.hand_to_cache(token, CacheCommand::Stage(part));
+                self.hand_to_cache(token, CacheCommand::Stage { part, at: now.wall });
             }
         }
     }
@@ -116,10 +120,12 @@ impl Controller {
 
     /// On disk: now the index follows, and the broker is told.
     fn applied(&mut self, now: Now, applied: Applied) {
+        let removal = self.removal_by(now, &applied.replaced);
         for replaced in &applied.replaced {
             self.index.apply(replaced.old.as_ref(), replaced.new.as_ref());
         }
         self.sync.applied(now.mono, applied.position);
+        self.note_removal(now, removal);
         self.note_conflicts(now, applied.conflicts);
         self.want_status(now);
     }
@@ -131,10 +137,11 @@ impl Controller {
                 self.note_conflicts(now, conflicts);
             }
             Staged::OutOfOrder { .. } => self.sync.failed(now.mono),
-            Staged::InForce { id, position, index, conflicts } => {
+            Staged::InForce { id, position, index, conflicts, removal } => {
                 let replaced = std::mem::replace(&mut self.index, *index);
                 self.actions.push(Action::Discard(Box::new(replaced)));
                 self.sync.in_force(now.mono, id.clone(), position);
+                self.note_removal(now, removal);
                 self.note_conflicts(now, conflicts);
                 let said = format!(
                     "snapshot {id}: {} credentials, {} grants",
@@ -144,6 +151,36 @@ impl Controller {
                 self.record(now, EntryKind::SnapshotApplied(self.sync_note(said)));
                 self.want_status(now);
             }
+        }
+    }
+
+    /// How much one message takes away of what was open or to come. Counts no further than it takes to know that it
+    /// is less than half.
+    fn removal_by(&self, now: Now, replaced: &[Replaced]) -> Removal {
+        let is_live = |g: &Grant| g.terms().is_live(self.index.policy(), now.wall);
+        let mut gone = BTreeSet::new();
+        for Replaced { old, new } in replaced {
+            match (old, new) {
+                (_, Some(Record::Grant(put))) => _ = gone.remove(&put.id),
+                (Some(Record::Grant(old)), None) if is_live(old) => _ = gone.insert(old.id.clone()),
+                _ => {}
+            }
+        }
+        let removed = gone.len();
+        if removed == 0 {
+            return Removal::default();
+        }
+        let all = self.index.holders(0).flat_map(|(_, holder)| holder.grants());
+        let live = all.filter(|g| self.index.terms(g).is_live(self.index.policy(), now.wall));
+        Removal { live: live.take(removed * 2).count(), removed }
+    }
+
+    fn note_removal(&mut self, now: Now, removal: Removal) {
+        if removal.is_mass() {
+            let said =
+                format!("{} grants that were open or to come are gone, more than half", removal.removed);
+            tracing::warn!(said, "central took away most grants");
+            self.record(now, EntryKind::MassRemoval(self.sync_note(said)));
         }
     }
 

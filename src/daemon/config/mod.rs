@@ -5,6 +5,8 @@
 mod read;
 mod sections;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,

@@ -52,14 +52,13 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
     let sync = root.table("sync");
     let stale_after = sync.seconds("stale_after_s", (60, TEN_YEARS_S), 86_400);
     sync.end();
-    let (boards, doors, readers) = (root.tables("boards"), root.tables("doors"), root.tables("readers"));
-    let names = Names::of(&boards, &doors);
-    let boards: Vec<Board> = boards.into_iter().filter_map(Board::read).collect();
-    let doors: Vec<Door> = doors.into_iter().filter_map(Door::read).collect();
-    let readers: Vec<Reader> = readers.into_iter().filter_map(Reader::read).collect();
+    let boards: Vec<Board> = root.tables("boards").into_iter().filter_map(Board::read).collect();
+    let doors: Vec<Door> = root.tables("doors").into_iter().filter_map(Door::read).collect();
+    let readers: Vec<Reader> = root.tables("readers").into_iter().filter_map(Reader::read).collect();
     root.end();
+    let declared = Declared { boards: root.ids("boards"), doors: root.ids("doors") };
     cross_check(&boards, &doors, &readers, problems);
-    references(&doors, &readers, &names, problems);
+    references(&doors, &readers, &declared, problems);
     Some(Config {
         controller: id?.value,
         zone: zone?.value,
@@ -78,19 +77,6 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
     })
 }
 
-/// The ids there are, also of entries that have another mistake: who refers to those has made none.
-struct Names {
-    boards: Vec<String>,
-    doors: Vec<String>,
-}
-
-impl Names {
-    fn of(boards: &[Table<'_>], doors: &[Table<'_>]) -> Self {
-        let ids = |tables: &[Table<'_>]| tables.iter().filter_map(Table::id).collect();
-        Names { boards: ids(boards), doors: ids(doors) }
-    }
-}
-
 fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     let url = if table.exists() {
         table.parsed("url", "a broker's address such as mqtt://broker.example:1883", |text| {
@@ -102,7 +88,7 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     let username = table.text("username", "a text").map(|f| f.value);
     let password_file = table.has("password_file").then(|| table.path("password_file", ""));
     if password_file.is_some() && username.is_none() {
-        table.problem("password_file", table.span(), "needs a username beside it");
+        table.problem("password_file", &table.place("password_file"), "needs a username beside it");
     }
     let session_expiry_s =
         table.number_or("session_expiry_s", (0, 0xFFFF_FFFE), "a number of seconds", 604_800);
@@ -110,7 +96,7 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     if table.exists() && !table.flag("allow_unsigned", table.has("allow_unsigned")) {
         table.problem(
             "allow_unsigned",
-            table.span(),
+            &table.place("allow_unsigned"),
             "this version can't verify signatures yet, so nothing central says would be believed; \
              set allow_unsigned = true where the broker is trusted",
         );
@@ -120,6 +106,7 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     Some(Mqtt { url, host, port, username, password_file, session_expiry_s: session_expiry_s as u32 })
 }
 
+/// Nothing is named twice, and nothing is used twice.
 fn cross_check(boards: &[Board], doors: &[Door], readers: &[Reader], problems: &Problems<'_>) {
     unique(problems, "board", boards.iter().map(|b| named(&b.id)));
     unique(problems, "door", doors.iter().map(|d| named(&d.id)));
@@ -138,23 +125,29 @@ fn cross_check(boards: &[Board], doors: &[Door], readers: &[Reader], problems: &
     unique(problems, "reader on", readers.iter().filter_map(port));
 }
 
+/// The ids in the file, of entries with other mistakes too: one mistake must not look like two.
+struct Declared<'a> {
+    boards: Vec<&'a str>,
+    doors: Vec<&'a str>,
+}
+
 /// What is named must be there.
-fn references(doors: &[Door], readers: &[Reader], names: &Names, problems: &Problems<'_>) {
+fn references(doors: &[Door], readers: &[Reader], declared: &Declared<'_>, problems: &Problems<'_>) {
     let named_boards = doors.iter().flat_map(|d| {
         let contact = d.contact.iter().map(|c| &c.board);
         contact.chain(d.rex.iter().map(|r| &r.input.board)).chain([&d.lock.board])
     });
     for board in named_boards {
-        exists(problems, "board", &board.key, &board.span, board.value.as_str(), &names.boards);
+        exists(problems, "board", &board.key, &board.span, board.value.as_str(), &declared.boards);
     }
     for reader in readers {
         let door = &reader.door;
-        exists(problems, "door", &door.key, &door.span, door.value.as_str(), &names.doors);
+        exists(problems, "door", &door.key, &door.span, door.value.as_str(), &declared.doors);
     }
 }
 
-fn exists(problems: &Problems<'_>, what: &str, key: &str, span: &Range<usize>, name: &str, known: &[String]) {
-    if !known.iter().any(|known| known == name) {
+fn exists(problems: &Problems<'_>, what: &str, key: &str, span: &Range<usize>, name: &str, known: &[&str]) {
+    if !known.contains(&name) {
         let known = if known.is_empty() { "none is configured".into() } else { known.join(", ") };
         problems.add(span, key, format!("there is no {what} {name:?}; expected one of: {known}"));
     }

@@ -93,11 +93,6 @@ impl<'a> Table<'a> {
         self.get(key).is_some()
     }
 
-    /// Its `id`, if that is a text, whatever else may be wrong with it.
-    pub fn id(&self) -> Option<String> {
-        self.get("id")?.get_ref().as_str().map(str::to_owned)
-    }
-
     fn missing(&self, key: &'static str, expected: &str) {
         if self.content.is_some() {
             self.problem(key, &self.span, format!("missing; expected {expected}"));
@@ -225,6 +220,18 @@ impl<'a> Table<'a> {
             Table { problems: self.problems, path, span: item.span(), content, known: RefCell::default() }
         };
         list.iter().enumerate().map(table).collect()
+    }
+
+    /// The ids in a list of tables, whatever else is in them.
+    pub fn ids(&self, key: &'static str) -> Vec<&'a str> {
+        let list = self.get(key).and_then(|v| v.get_ref().as_array());
+        let id = |item: &'a Spanned<DeValue<'a>>| item.get_ref().as_table()?.get("id")?.get_ref().as_str();
+        list.into_iter().flat_map(|list| list.iter()).filter_map(id).collect()
+    }
+
+    /// Where a key's value stands, or where the table does that lacks it.
+    pub fn place(&self, key: &'static str) -> Range<usize> {
+        self.get(key).map_or_else(|| self.span.clone(), Spanned::span)
     }
 
     /// Texts in a list.

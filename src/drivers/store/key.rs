@@ -54,3 +54,31 @@ pub fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> 
     fs::rename(&temporary, dir.join(name))?;
     File::open(dir)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_key_is_made_once_and_readable_by_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = load(dir.path()).unwrap();
+        assert_ne!(made, [0; KEY_LEN]);
+        let again = load(dir.path()).unwrap();
+        assert_eq!(again, made);
+        let mode = fs::metadata(dir.path().join("uid.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing temporary stays");
+    }
+
+    #[test]
+    fn a_key_of_another_length_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("uid.key"), [1; 31]).unwrap();
+        let error = load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("uid.key has 31 bytes, not 32; restore it"), "{error}");
+        assert_eq!(fs::read(dir.path().join("uid.key")).unwrap(), [1; 31]);
+    }
+}

@@ -34,3 +34,26 @@ impl StateLock {
         Ok(StateLock { _file: file })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_directory_is_one_daemons_until_it_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = StateLock::take(dir.path()).unwrap();
+        let error = StateLock::take(dir.path()).unwrap_err().to_string();
+        assert!(error.ends_with(
+            "lock is held by another latchd; two would drive the same doors. Stop the other one first"
+        ));
+        drop(held);
+        assert!(StateLock::take(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn a_state_directory_that_is_not_there_is_said() {
+        let error = StateLock::take(Path::new("/nowhere")).unwrap_err().to_string();
+        assert!(error.starts_with("can't open the lock /nowhere/lock: No such file"), "{error}");
+    }
+}

@@ -138,7 +138,7 @@ fn a_snapshot_takes_the_place_of_everything_with_its_last_part() {
     assert_eq!(rig.part(2, "s-77", 2, 2), ["stage s-77 2/2"]);
     let position = Position { epoch: 4, applied: 900, digest: digest(), ..Position::default() };
     let (id, index) = ("s-77".into(), Box::new(Index::new(settings().places())));
-    let staged = Staged::InForce { id, position, index, conflicts: Vec::new() };
+    let staged = Staged::InForce { id, position, index, conflicts: Vec::new(), removal: Default::default() };
     let said = cache(&mut rig, CacheEvent::Staged(staged));
     assert_eq!(said[..2], ["append 4 sync.snapshot_applied", "done 2"]);
     assert_eq!(said[2], "sync 4/900 wants nothing");

@@ -309,7 +309,9 @@ fn line(action: &Action) -> String {
         Action::Cache(CacheCommand::Apply { applied, rejected, items, .. }) => {
             format!("apply to {applied}: {} taken, {rejected} refused", items.len())
         }
-        Action::Cache(CacheCommand::Stage(part)) => format!("stage {} {}/{}", part.id, part.part, part.parts),
+        Action::Cache(CacheCommand::Stage { part, .. }) => {
+            format!("stage {} {}/{}", part.id, part.part, part.parts)
+        }
         Action::Cache(CacheCommand::Note(note)) => match note {
             Note::Heard(_) => "note heard".into(),
             Note::Checkpoint { seq } => format!("note checkpoint {seq}"),

@@ -27,20 +27,34 @@ enum Step {
     },
     BoardUp(usize),
     BoardLost(usize),
-    Connect,
-    Disconnect,
-    Change {
-        first: u64,
-        count: u64,
-    },
-    Stored,
-    NotStored,
-    Ack(u64),
+    Central(Central),
     Access(usize),
     Clock {
         synchronised: bool,
         off_s: i64,
     },
+}
+
+/// What comes over the link, and from the cache that it goes to.
+#[derive(Debug, Clone)]
+enum Central {
+    Connect,
+    Disconnect,
+    Change { first: u64, count: u64 },
+    Stored,
+    NotStored,
+    Ack(u64),
+}
+
+fn central() -> impl Strategy<Value = Central> {
+    prop_oneof![
+        1 => Just(Central::Connect),
+        1 => Just(Central::Disconnect),
+        2 => (0..4u64, 1..3u64).prop_map(|(first, count)| Central::Change { first, count }),
+        2 => Just(Central::Stored),
+        1 => Just(Central::NotStored),
+        1 => (0..4u64).prop_map(Central::Ack),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -55,12 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..2usize, 0..4u64).prop_map(|(board, levels)| Step::Inputs { board, levels }),
         1 => (0..2usize).prop_map(Step::BoardUp),
         1 => (0..2usize).prop_map(Step::BoardLost),
-        1 => Just(Step::Connect),
-        1 => Just(Step::Disconnect),
-        2 => (0..4u64, 1..3u64).prop_map(|(first, count)| Step::Change { first, count }),
-        2 => Just(Step::Stored),
-        1 => Just(Step::NotStored),
-        1 => (0..4u64).prop_map(Step::Ack),
+        8 => central().prop_map(Step::Central),
         1 => (0..3usize).prop_map(Step::Access),
         1 => (any::<bool>(), prop_oneof![Just(0i64), Just(-7200), Just(7200)])
             .prop_map(|(synchronised, off_s)| Step::Clock { synchronised, off_s }),
@@ -147,22 +156,17 @@ impl Outside {
                 self.happens(Event::Tick);
             }
             Step::End(_) => {}
-            Step::Connect
-            | Step::Disconnect
-            | Step::Change { .. }
-            | Step::Stored
-            | Step::NotStored
-            | Step::Ack(_) => {
-                self.central(step);
-            }
+            Step::Central(ref central) => self.central(central),
         }
     }
 
-    fn central(&mut self, step: &Step) {
-        match *step {
-            Step::Connect => self.happens(Event::Uplink(UplinkEvent::Connected { detail: "up".into() })),
-            Step::Disconnect => self.happens(Event::Uplink(UplinkEvent::Disconnected { detail: "?".into() })),
-            Step::Change { first, count } => {
+    fn central(&mut self, what: &Central) {
+        match *what {
+            Central::Connect => self.happens(Event::Uplink(UplinkEvent::Connected { detail: "up".into() })),
+            Central::Disconnect => {
+                self.happens(Event::Uplink(UplinkEvent::Disconnected { detail: "?".into() }))
+            }
+            Central::Change { first, count } => {
                 self.token += 1;
                 let first = self.applied + first;
                 let change = json!({"delete": {"type": "grant", "id": "g-none"}});
@@ -172,7 +176,7 @@ impl Outside {
                 let message = feed(message.to_string().as_bytes(), &own, &self.rig.hasher);
                 self.happens(Event::Uplink(UplinkEvent::Feed { token: self.token, message }));
             }
-            Step::Stored => {
+            Central::Stored => {
                 if let Some(applied) = self.at_cache.take() {
                     self.applied = applied;
                     let position = Position { epoch: 3, applied, ..Position::default() };
@@ -180,17 +184,16 @@ impl Outside {
                     self.happens(Event::Cache(CacheEvent::Applied(done)));
                 }
             }
-            Step::NotStored => {
+            Central::NotStored => {
                 if self.at_cache.take().is_some() {
                     self.happens(Event::Cache(CacheEvent::Failed { detail: "full".into() }));
                 }
             }
-            Step::Ack(behind) => {
+            Central::Ack(behind) => {
                 let message =
                     Ok(Ack { journal: JOURNAL.into(), through: self.on_disk.saturating_sub(behind) });
                 self.happens(Event::Uplink(UplinkEvent::Ack { message }));
             }
-            ref other => unreachable!("{other:?} is not central's"),
         }
     }
 

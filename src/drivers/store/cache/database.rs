@@ -11,11 +11,11 @@ use sled::{Db, Tree};
 use super::{CacheError, Config, records};
 use crate::{
     control::{
-        Applied, Note, Part, Staged,
+        Applied, Note, Part, Removal, Staged,
         index::{Index, Owners},
         let_in::LetIn,
     },
-    domain::{BookingId, HolderId, UidHash},
+    domain::{At, BookingId, HolderId, Record, UidHash},
     wire::{
         feed::Sealed,
         stored::{Heard, Position, SCHEMA, decode, encode},
@@ -28,6 +28,8 @@ const PAGE_CACHE_BYTES: u64 = 8 << 20;
 /// Most records written between two barriers: with more, a power cut can leave sled beyond repair.
 const BATCH: usize = 1000;
 
+/// What the trees of records are named, before their generation's number.
+const RECORDS: &str = "records.";
 const KEY_SCHEMA: &str = "schema";
 const KEY_CONTROLLER: &str = "controller";
 const KEY_UID_CHECK: &str = "uid_check";
@@ -93,6 +95,7 @@ impl Database {
     }
 
     fn open_at(config: Config, path: &Path) -> Result<Self, CacheError> {
+        let was_there = path.join("db").exists() || path.join("conf").exists();
         let db = sled::Config::new()
             .path(path)
             .cache_capacity(PAGE_CACHE_BYTES)
@@ -100,10 +103,14 @@ impl Database {
             .map_err(CacheError::sled("opened"))?;
         let open = |name: String| db.open_tree(name).map_err(CacheError::sled("opened"));
         let (meta, let_in) = (open("meta".into())?, open("let_in".into())?);
-        check_owner(&meta, &config)?;
+        check_owner(&meta, &config, was_there)?;
         let generation = number(&meta, KEY_GENERATION)?;
         let records = open(tree_name(generation))?;
-        let position = records::position(&records)?.unwrap_or_default();
+        let position = match records::position(&records)? {
+            Some(position) => position,
+            None if generation == 0 => Position::default(),
+            None => return Err(CacheError::Damaged("its records are gone".into())),
+        };
         let path = path.to_owned();
         let database =
             Database { config, path, db, meta, let_in, generation, records, position, staging: None };
@@ -136,8 +143,20 @@ impl Database {
         Ok(done)
     }
 
+    /// Applies one message, finding out who has the UIDs by reading everything.
+    #[cfg(test)]
+    pub fn apply_alone(
+        &mut self,
+        applied: u64,
+        rejected: u64,
+        items: &[Sealed],
+    ) -> Result<Applied, CacheError> {
+        let owners = self.load()?.index.owners(items.iter().filter_map(Sealed::put));
+        self.apply(applied, rejected, items, owners)
+    }
+
     /// Takes in one part of a snapshot, durably; with the last one the snapshot is in force.
-    pub fn stage(&mut self, part: Part) -> Result<Staged, CacheError> {
+    pub fn stage(&mut self, part: Part, at: At) -> Result<Staged, CacheError> {
         if part.part == 1 {
             self.begin_staging(&part)?;
         }
@@ -151,7 +170,7 @@ impl Database {
         if part.part < part.parts {
             return Ok(Staged::Part { id: part.id, part: part.part, conflicts });
         }
-        self.swap(conflicts)
+        self.swap(conflicts, at)
     }
 
     /// Nothing sees what is staged, so a large part needs not be one batch.
@@ -192,10 +211,11 @@ impl Database {
     }
 
     /// One write puts the staged generation in force.
-    fn swap(&mut self, conflicts: Vec<String>) -> Result<Staged, CacheError> {
+    fn swap(&mut self, conflicts: Vec<String>, at: At) -> Result<Staged, CacheError> {
         let Some(staging) = self.staging.take() else {
             return Err(CacheError::Damaged("no snapshot is staged".into()));
         };
+        let removal = self.removal_by(&staging.index, at)?;
         put(&self.meta, KEY_GENERATION, &staging.generation)?;
         self.flush()?;
         let old = std::mem::replace(&mut self.generation, staging.generation);
@@ -205,7 +225,22 @@ impl Database {
             tracing::warn!(%error, "the replaced records stay on disk until the next start");
         }
         let Staging { id, position, index, .. } = staging;
-        Ok(Staged::InForce { id, position, index: Box::new(index), conflicts })
+        Ok(Staged::InForce { id, position, index: Box::new(index), conflicts, removal })
+    }
+
+    /// How much of what is open or to come the staged records no longer hold.
+    fn removal_by(&self, staged: &Index, at: At) -> Result<Removal, CacheError> {
+        let mut removal = Removal::default();
+        for stored in records::all(&self.records) {
+            let Record::Grant(grant) = stored?.record else { continue };
+            if grant.terms().is_live(staged.policy(), at) {
+                let holder = staged.by_holder(grant.holder.as_str());
+                let is_kept = holder.is_some_and(|h| h.grants().any(|g| g.id == grant.id.as_str()));
+                removal.live += 1;
+                removal.removed += usize::from(!is_kept);
+            }
+        }
+        Ok(removal)
     }
 
     pub fn note(&self, note: &Note) -> Result<(), CacheError> {
@@ -269,7 +304,7 @@ impl Database {
     fn drop_other_generations(&self) -> Result<(), CacheError> {
         for name in self.db.tree_names() {
             let name = String::from_utf8_lossy(&name).into_owned();
-            if name.starts_with("records.") && name != tree_name(self.generation) {
+            if name.starts_with(RECORDS) && name != tree_name(self.generation) {
                 self.db.drop_tree(name).map_err(CacheError::sled("cleared"))?;
             }
         }
@@ -300,8 +335,12 @@ fn set_aside(path: &Path) -> Result<PathBuf, CacheError> {
     }
 }
 
-fn check_owner(meta: &Tree, config: &Config) -> Result<(), CacheError> {
+fn check_owner(meta: &Tree, config: &Config, was_there: bool) -> Result<(), CacheError> {
     let schema: Option<u32> = get(meta, KEY_SCHEMA)?;
+    // Damage can empty a tree, or all of it, without an error; taken for a new cache, what is left would be dropped.
+    if schema.is_none() && was_there {
+        return Err(CacheError::Damaged("it does not say what it is".into()));
+    }
     let owner: Option<String> = get(meta, KEY_CONTROLLER)?;
     match schema {
         Some(found) if found != SCHEMA => return Err(CacheError::Schema { found, known: SCHEMA }),
@@ -325,7 +364,7 @@ fn check_owner(meta: &Tree, config: &Config) -> Result<(), CacheError> {
 }
 
 fn tree_name(generation: u64) -> String {
-    format!("records.{generation}")
+    format!("{RECORDS}{generation}")
 }
 
 fn number(meta: &Tree, key: &str) -> Result<u64, CacheError> {

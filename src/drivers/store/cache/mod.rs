@@ -5,6 +5,8 @@
 
 mod database;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
@@ -120,7 +122,7 @@ fn run(mut database: Database, commands: &Receiver<CacheCommand>, events: &Sende
                     Err(error) => Some(CacheEvent::Failed { detail: error.to_string() }),
                 }
             }
-            CacheCommand::Stage(part) => match database.stage(part) {
+            CacheCommand::Stage { part, at } => match database.stage(part, at) {
                 Ok(staged) => Some(CacheEvent::Staged(staged)),
                 Err(error) => Some(CacheEvent::Failed { detail: error.to_string() }),
             },

@@ -14,6 +14,8 @@
 
 mod files;
 pub mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{

@@ -1,0 +1,255 @@
+//! Files with mistakes: all of them at once, each where it is, and none that is not one.
+
+use super::*;
+
+#[test]
+fn a_dozen_mistakes_are_all_named_with_their_places() {
+    let text = r#"colour = "blue"
+
+[controller]
+id = "Oslo 1"
+time_zone = "Europe/Olso"
+state_dir = "state"
+
+[mqtt]
+url = "tcp://broker"
+password_file = "/etc/password"
+alow_unsigned = true
+
+[journal]
+release_wait_ms = 0
+keep_s = "90 days"
+
+[[boards]]
+id = "b-1"
+url = "modbus+tcp://10.0.0.20:port"
+unit = 300
+pulse = "timer"
+
+[[doors]]
+id = "entrance"
+zones = ["perimeter", 7, "a b"]
+lock = { board = "b-1", coil = 64, strike_s = 5, extended_s = 3 }
+contact = { input = 0 }
+
+[[readers]]
+id = "entrance-in"
+door = "entrance"
+direction = "up"
+driver = "pcsc"
+port = "/dev/ttyUSB0"
+"#;
+    assert_eq!(
+        said(text),
+        [
+            "1:1 colour: unknown key; expected one of boards, clock, controller, doors, journal, mqtt, readers, sync",
+            "4:6 controller.id: a controller's id is made of a-z 0-9 -, not ' '; expected 1 to 64 characters a-z 0-9 -",
+            r#"5:13 controller.time_zone: "Europe/Olso" is not an IANA time zone; expected a name such as Europe/Oslo or UTC; expected an IANA time zone such as "Europe/Oslo""#,
+            r#"6:13 controller.state_dir: "state" is not an absolute path"#,
+            "8:1 mqtt.allow_unsigned: this version can't verify signatures yet, so nothing central says would be believed; set allow_unsigned = true where the broker is trusted",
+            r#"9:7 mqtt.url: "tcp://broker" does not begin with mqtt://; expected a broker's address such as mqtt://broker.example:1883"#,
+            "10:17 mqtt.password_file: needs a username beside it",
+            "11:1 mqtt.alow_unsigned: unknown key; expected one of allow_unsigned, password_file, session_expiry_s, url, username",
+            "14:19 journal.release_wait_ms: 0 is not a number of milliseconds, 1 to 10000",
+            r#"15:10 journal.keep_s: "90 days" is not a number of seconds, 3600 to 315360000"#,
+            r#"19:7 boards[0].url: "port" is not a port; expected a Modbus TCP address such as modbus+tcp://10.0.0.20:502"#,
+            "20:8 boards[0].unit: 300 is not a Modbus unit, 0 to 255",
+            r#"21:9 boards[0].pulse: "timer" is not known; expected "flash" (the board times the pulse)"#,
+            "25:23 doors[0].zones: 7 is not a text",
+            "25:26 doors[0].zones: an id is made of A-Z a-z 0-9 . _ : -, not ' '; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
+            "26:32 doors[0].lock.coil: 64 is not a number, 0 to 63",
+            "26:63 doors[0].lock.extended_s: is shorter than strike_s",
+            "27:11 doors[0].contact.board: missing; expected the id of a board",
+            r#"29:1 readers[0].name: missing; expected a PC/SC reader's name, such as "ACS ACR1252*""#,
+            r#"32:13 readers[0].direction: "up" is not "in" or "out""#,
+            "34:1 readers[0].port: unknown key; expected one of direction, door, driver, id, name, uid_order"
+        ]
+    );
+}
+
+#[test]
+fn what_is_missing_is_named_at_the_table_that_lacks_it() {
+    assert_eq!(
+        said(""),
+        [
+            "1:1 controller: missing; expected a table [controller] with id and time_zone",
+            "1:1 mqtt: missing; expected a table [mqtt] with url"
+        ]
+    );
+    assert_eq!(
+        said("[controller]\n[mqtt]\n\n[[boards]]\n[[doors]]\n[[readers]]\n"),
+        [
+            "1:1 controller.id: missing; expected 1 to 64 characters a-z 0-9 -",
+            r#"1:1 controller.time_zone: missing; expected an IANA time zone such as "Europe/Oslo""#,
+            "2:1 mqtt.url: missing; expected a broker's address such as mqtt://broker.example:1883",
+            "2:1 mqtt.allow_unsigned: this version can't verify signatures yet, so nothing central says would be believed; set allow_unsigned = true where the broker is trusted",
+            "4:1 boards[0].id: missing; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
+            "4:1 boards[0].url: missing; expected a Modbus TCP address such as modbus+tcp://10.0.0.20:502",
+            "5:1 doors[0].id: missing; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
+            r#"5:1 doors[0].lock: missing; expected a table such as { board = "board-1", coil = 0 }"#,
+            "6:1 readers[0].id: missing; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
+            "6:1 readers[0].door: missing; expected the id of a door",
+            r#"6:1 readers[0].driver: missing; expected "pcsc" or "pn532""#
+        ]
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_shown_as_it_stands() {
+    let text = "controller = 1\nmqtt = \"x\"\nboards = {}\ndoors = [1]\nclock = []\nsync = 1979-05-27\n";
+    assert_eq!(
+        said(text),
+        [
+            "1:14 controller: 1 is not a table",
+            r#"2:8 mqtt: "x" is not a table"#,
+            "3:10 boards: a table is not a list of tables; write [[boards]]",
+            "4:10 doors[0]: is not a table",
+            "5:9 clock: a list is not a table",
+            "6:8 sync: a date is not a table"
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_named_where_it_ends_to_be_one() {
+    assert_eq!(
+        said("[controller]\nid = oslo-1\n"),
+        ["2:6 : not TOML: string values must be quoted, expected literal string"]
+    );
+    assert_eq!(said("[controller]\n[controller]\n"), ["2:2 : not TOML: duplicate key"]);
+}
+
+/// Two boards, and doors and readers to come.
+fn site(rest: &str) -> String {
+    let board = |id| format!("[[boards]]\nid = \"{id}\"\nurl = \"modbus+tcp://10.0.0.20\"\n");
+    format!("{LEAST}{}{}{rest}", board("b-1"), board("b-2"))
+}
+
+#[test]
+fn a_name_is_given_once() {
+    let text = site(
+        r#"[[boards]]
+id = "b-1"
+url = "modbus+tcp://10.0.0.21"
+[[doors]]
+id = "side"
+lock = { board = "b-1", coil = 0 }
+[[doors]]
+id = "side"
+lock = { board = "b-1", coil = 1 }
+[[readers]]
+id = "in"
+door = "side"
+driver = "pcsc"
+name = "A*"
+[[readers]]
+id = "in"
+door = "side"
+driver = "pcsc"
+name = "B*"
+"#,
+    );
+    assert_eq!(
+        said(&text),
+        [
+            "16:6 boards[2].id: a second board b-1; the first is boards[0].id",
+            "22:6 doors[1].id: a second door side; the first is doors[0].id",
+            "30:6 readers[1].id: a second reader in; the first is readers[0].id"
+        ]
+    );
+}
+
+#[test]
+fn a_strike_an_input_and_a_port_are_used_once() {
+    let text = site(
+        r#"[[doors]]
+id = "front"
+lock = { board = "b-1", coil = 0 }
+contact = { board = "b-1", input = 3 }
+rex = { board = "b-1", input = 3 }
+[[doors]]
+id = "side"
+lock = { board = "b-1", coil = 0 }
+contact = { board = "b-2", input = 3 }
+[[readers]]
+id = "in"
+door = "front"
+driver = "pn532"
+port = "/dev/ttyUSB0"
+[[readers]]
+id = "out"
+door = "side"
+driver = "pn532"
+port = "/dev/ttyUSB0"
+"#,
+    );
+    assert_eq!(
+        said(&text),
+        [
+            "19:32 doors[0].rex.input: a second use of board b-1 input 3; the first is doors[0].contact.input",
+            "22:32 doors[1].lock.coil: a second strike on board b-1 coil 0; the first is doors[0].lock.coil",
+            "33:8 readers[1].port: a second reader on /dev/ttyUSB0; the first is readers[0].port"
+        ]
+    );
+}
+
+#[test]
+fn what_is_named_elsewhere_must_be_there() {
+    let text = site(
+        r#"[[doors]]
+id = "front"
+lock = { board = "b-3", coil = 0 }
+[[readers]]
+id = "in"
+door = "back"
+driver = "pcsc"
+name = "A*"
+"#,
+    );
+    assert_eq!(
+        said(&text),
+        [
+            r#"17:18 doors[0].lock.board: there is no board "b-3"; expected one of: b-1, b-2"#,
+            r#"20:8 readers[0].door: there is no door "back"; expected one of: front"#
+        ]
+    );
+}
+
+#[test]
+fn mistakes_between_sections_are_found_beside_others() {
+    let text = site("[[doors]]\nid = \"front\"\nlock = { board = \"b-3\", coil = 0 }\n");
+    let found = said(&text.replace("Europe/Oslo", "Europe/Olso"));
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[test]
+fn a_mistake_in_a_door_does_not_make_a_second_one_of_its_readers() {
+    let text = site(
+        r#"[[doors]]
+id = "front"
+lock = { board = "b-1", coil = "zero" }
+[[readers]]
+id = "in"
+door = "front"
+driver = "pcsc"
+name = "A*"
+"#,
+    );
+    assert_eq!(said(&text), [r#"17:32 doors[0].lock.coil: "zero" is not a number, 0 to 63"#]);
+}
+
+#[test]
+fn a_driver_that_is_not_known_does_not_make_mistakes_of_its_keys() {
+    let text = site(
+        r#"[[doors]]
+id = "front"
+lock = { board = "b-1", coil = 0 }
+[[readers]]
+id = "in"
+door = "front"
+driver = "psc"
+name = "A*"
+"#,
+    );
+    assert_eq!(said(&text), [r#"21:10 readers[0].driver: "psc" is not known; expected "pcsc" or "pn532""#]);
+}
