@@ -222,7 +222,6 @@ fn a_part_out_of_order_starts_the_snapshot_over() {
 }
 
 #[test]
-#[ignore = "the daemon does not say sync.mass_removal yet"]
 fn a_message_that_removes_most_grants_is_applied_and_said_loudly() {
     let (site, line) = site();
     let grants: Vec<Value> = (0..10).map(|n| standing(&format!("g-{n}"), "m-1", &["perimeter"])).collect();
