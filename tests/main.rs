@@ -9,10 +9,12 @@
     reason = "a test fails by panicking where it stands, in its helping functions too"
 )]
 
+mod daemon;
 mod latchctl;
 mod layers;
 mod naive;
 mod properties;
+mod site;
 mod time_zones;
 mod vectors;
 mod wire_properties;

@@ -52,11 +52,15 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
     let sync = root.table("sync");
     let stale_after = sync.seconds("stale_after_s", (60, TEN_YEARS_S), 86_400);
     sync.end();
-    let boards: Vec<Board> = root.tables("boards").into_iter().filter_map(Board::read).collect();
-    let doors: Vec<Door> = root.tables("doors").into_iter().filter_map(Door::read).collect();
-    let readers: Vec<Reader> = root.tables("readers").into_iter().filter_map(Reader::read).collect();
+    let (boards, doors, readers) = (root.tables("boards"), root.tables("doors"), root.tables("readers"));
+    let names = Names::of(&boards, &doors);
+    let boards: Vec<Board> = boards.into_iter().filter_map(Board::read).collect();
+    let doors: Vec<Door> = doors.into_iter().filter_map(Door::read).collect();
+    let readers: Vec<Reader> = readers.into_iter().filter_map(Reader::read).collect();
     root.end();
-    let config = Config {
+    cross_check(&boards, &doors, &readers, problems);
+    references(&doors, &readers, &names, problems);
+    Some(Config {
         controller: id?.value,
         zone: zone?.value,
         state_dir,
@@ -71,9 +75,20 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
         boards,
         doors,
         readers,
-    };
-    cross_check(&config, problems);
-    Some(config)
+    })
+}
+
+/// The ids there are, also of entries that have another mistake: who refers to those has made none.
+struct Names {
+    boards: Vec<String>,
+    doors: Vec<String>,
+}
+
+impl Names {
+    fn of(boards: &[Table<'_>], doors: &[Table<'_>]) -> Self {
+        let ids = |tables: &[Table<'_>]| tables.iter().filter_map(Table::id).collect();
+        Names { boards: ids(boards), doors: ids(doors) }
+    }
 }
 
 fn mqtt(table: Table<'_>) -> Option<Mqtt> {
@@ -91,7 +106,8 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     }
     let session_expiry_s =
         table.number_or("session_expiry_s", (0, 0xFFFF_FFFE), "a number of seconds", 604_800);
-    if table.exists() && !table.flag("allow_unsigned", false) {
+    // One that is there and no flag has been said already.
+    if table.exists() && !table.flag("allow_unsigned", table.has("allow_unsigned")) {
         table.problem(
             "allow_unsigned",
             table.span(),
@@ -104,44 +120,41 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     Some(Mqtt { url, host, port, username, password_file, session_expiry_s: session_expiry_s as u32 })
 }
 
-fn cross_check(config: &Config, problems: &Problems<'_>) {
-    unique(problems, "board", config.boards.iter().map(|b| named(&b.id)));
-    unique(problems, "door", config.doors.iter().map(|d| named(&d.id)));
-    unique(problems, "reader", config.readers.iter().map(|r| named(&r.id)));
+fn cross_check(boards: &[Board], doors: &[Door], readers: &[Reader], problems: &Problems<'_>) {
+    unique(problems, "board", boards.iter().map(|b| named(&b.id)));
+    unique(problems, "door", doors.iter().map(|d| named(&d.id)));
+    unique(problems, "reader", readers.iter().map(|r| named(&r.id)));
     let coil =
         |d: &Door| named_as(&d.lock.coil, format!("{} coil {}", d.lock.board.value, d.lock.coil.value));
-    unique(problems, "strike on board", config.doors.iter().map(coil));
+    unique(problems, "strike on board", doors.iter().map(coil));
     let input = |i: &Input| named_as(&i.input, format!("{} input {}", i.board.value, i.input.value));
     let buttons = |d: &Door| d.rex.clone().map(|r| r.input);
-    let inputs = config.doors.iter().flat_map(|d| d.contact.clone().into_iter().chain(buttons(d)));
+    let inputs = doors.iter().flat_map(|d| d.contact.clone().into_iter().chain(buttons(d)));
     unique(problems, "use of board", inputs.map(|i| input(&i)));
     let port = |r: &Reader| match &r.driver {
         ReaderDriver::Pn532 { port, .. } => Some(named_as(port, port.value.display().to_string())),
         ReaderDriver::Pcsc { .. } => None,
     };
-    unique(problems, "reader on", config.readers.iter().filter_map(port));
-    references(config, problems);
+    unique(problems, "reader on", readers.iter().filter_map(port));
 }
 
 /// What is named must be there.
-fn references(config: &Config, problems: &Problems<'_>) {
-    let boards: Vec<&str> = config.boards.iter().map(|b| b.id.value.as_str()).collect();
-    let doors: Vec<&str> = config.doors.iter().map(|d| d.id.value.as_str()).collect();
-    let named_boards = config.doors.iter().flat_map(|d| {
+fn references(doors: &[Door], readers: &[Reader], names: &Names, problems: &Problems<'_>) {
+    let named_boards = doors.iter().flat_map(|d| {
         let contact = d.contact.iter().map(|c| &c.board);
         contact.chain(d.rex.iter().map(|r| &r.input.board)).chain([&d.lock.board])
     });
     for board in named_boards {
-        exists(problems, "board", &board.key, &board.span, board.value.as_str(), &boards);
+        exists(problems, "board", &board.key, &board.span, board.value.as_str(), &names.boards);
     }
-    for reader in &config.readers {
+    for reader in readers {
         let door = &reader.door;
-        exists(problems, "door", &door.key, &door.span, door.value.as_str(), &doors);
+        exists(problems, "door", &door.key, &door.span, door.value.as_str(), &names.doors);
     }
 }
 
-fn exists(problems: &Problems<'_>, what: &str, key: &str, span: &Range<usize>, name: &str, known: &[&str]) {
-    if !known.contains(&name) {
+fn exists(problems: &Problems<'_>, what: &str, key: &str, span: &Range<usize>, name: &str, known: &[String]) {
+    if !known.iter().any(|known| known == name) {
         let known = if known.is_empty() { "none is configured".into() } else { known.join(", ") };
         problems.add(span, key, format!("there is no {what} {name:?}; expected one of: {known}"));
     }

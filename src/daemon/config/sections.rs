@@ -210,7 +210,12 @@ impl Reader {
             "pn532" => Ok(false),
             _ => Err(format!("{text:?} is not known")),
         };
-        if table.parsed("driver", "\"pcsc\" or \"pn532\"", known)?.value {
+        let Some(is_pcsc) = table.parsed("driver", "\"pcsc\" or \"pn532\"", known) else {
+            // Which of these belong there can't be told: none is called unknown.
+            let _ = ["name", "port", "baud"].map(|key| table.has(key));
+            return None;
+        };
+        if is_pcsc.value {
             let not_empty = |text: &str| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) };
             let name = table.parsed("name", "a PC/SC reader's name, such as \"ACS ACR1252*\"", not_empty)?;
             return Some(ReaderDriver::Pcsc { name: name.value });

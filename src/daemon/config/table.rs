@@ -93,6 +93,11 @@ impl<'a> Table<'a> {
         self.get(key).is_some()
     }
 
+    /// Its `id`, if that is a text, whatever else may be wrong with it.
+    pub fn id(&self) -> Option<String> {
+        self.get("id")?.get_ref().as_str().map(str::to_owned)
+    }
+
     fn missing(&self, key: &'static str, expected: &str) {
         if self.content.is_some() {
             self.problem(key, &self.span, format!("missing; expected {expected}"));

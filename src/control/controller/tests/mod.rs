@@ -306,7 +306,7 @@ fn line(action: &Action) -> String {
         Action::Journal(JournalCommand::Append(entry)) => format!("append {} {}", entry.seq, kind(entry)),
         Action::Journal(JournalCommand::MarkLate { seq }) => format!("mark late {seq}"),
         Action::Journal(JournalCommand::Acknowledged { through }) => format!("acknowledged {through}"),
-        Action::Cache(CacheCommand::Apply { applied, rejected, items }) => {
+        Action::Cache(CacheCommand::Apply { applied, rejected, items, .. }) => {
             format!("apply to {applied}: {} taken, {rejected} refused", items.len())
         }
         Action::Cache(CacheCommand::Stage(part)) => format!("stage {} {}/{}", part.id, part.part, part.parts),
@@ -317,6 +317,7 @@ fn line(action: &Action) -> String {
             Note::Forget { booking } => format!("forget {booking}"),
         },
         Action::Uplink(command) => said(command),
+        Action::Discard(_) => "discard the replaced index".into(),
         Action::Answer { token, answer: Ok(seq) } => format!("answer {token}: done by {seq}"),
         Action::Answer { token, answer: Err(why) } => format!("answer {token}: {why}"),
     }

@@ -1,0 +1,82 @@
+//! A real mosquitto, private to a test: on the loopback, on a port of its own, forgetting everything when it ends.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use super::eventually;
+use super::process::Guarded;
+
+/// Where Debian and its kin put it; `sbin` is not on everybody's path.
+const MOSQUITTO: [&str; 3] = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"];
+
+/// Below the ports the kernel gives to outgoing connections: one of those could take a stopped broker's place.
+const PORTS: std::ops::Range<u16> = 21_000..32_000;
+
+/// A broker that can be stopped and started again in the same place.
+#[derive(Debug)]
+pub struct Broker {
+    port: u16,
+    conf: PathBuf,
+    log: PathBuf,
+    running: Option<Guarded>,
+}
+
+impl Broker {
+    /// One that does not run yet.
+    pub fn prepare(folder: &Path) -> Broker {
+        let port = free_port();
+        let conf = folder.join("mosquitto.conf");
+        // `user root`: as root it would otherwise become another user, who can't write into this directory.
+        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n");
+        fs::write(&conf, text).expect("the test's directory is writable");
+        Broker { port, conf, log: folder.join("mosquitto.log"), running: None }
+    }
+
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it and waits until it answers.
+    #[track_caller]
+    pub fn start(&mut self) {
+        let program = MOSQUITTO.iter().find(|path| Path::new(path).exists());
+        let program = program.expect("mosquitto is needed for this test: apt-get install mosquitto");
+        let log = File::options().create(true).append(true).open(&self.log).expect("its log");
+        let also_log = log.try_clone().expect("its log");
+        let mut command = Command::new(program);
+        command.arg("-v").arg("-c").arg(&self.conf).stdin(Stdio::null()).stdout(log).stderr(also_log);
+        self.running = Some(Guarded::spawn(&mut command).expect("mosquitto starts"));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        eventually("answer from mosquitto", || TcpStream::connect(address).ok());
+    }
+
+    /// Ends it at once, with every session and message it held.
+    pub fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.kill();
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+}
+
+/// A port nobody listens on, another one at each call.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let count = PORTS.end - PORTS.start;
+    // Other test processes may run on this machine: each begins elsewhere.
+    let begin =
+        u16::try_from(u64::from(std::process::id()) * 97 % u64::from(count)).expect("less than count");
+    for _ in 0..count {
+        let port = PORTS.start + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % count;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port in {PORTS:?}")
+}

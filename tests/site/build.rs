@@ -1,0 +1,275 @@
+//! How a site is put together, and the configuration file its daemon reads.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use hardware_sim::board::{Board, BoardConfig};
+use hardware_sim::central::Central;
+use hardware_sim::pcscd::PrivatePcscd;
+use hardware_sim::pn532::Pn532;
+use tempfile::TempDir;
+
+use super::broker::{Broker, free_port};
+use super::daemon::Daemon;
+use super::{CONTROLLER, LIMIT, Site, eventually_asking, people};
+
+/// The doors of every site, those of the contract's examples: id, zones, whether for the building's hours only. Door
+/// n has its strike on coil n, its contact on input 2n and its REX on input 2n + 1.
+pub const DOORS: [(&str, &[&str], bool); 4] = [
+    ("entrance", &["perimeter"], false),
+    ("floor-2", &["community-floor"], false),
+    ("room-4", &["rooms", "room-4"], false),
+    ("gym", &["amenities"], true),
+];
+
+/// One of a PN532's tries for a card. The real chip takes about 10 ms, and tests would wait for it most of their time.
+const TRY_TAKES: Duration = Duration::from_millis(1);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Device {
+    Pn532,
+    /// The number of the slot.
+    Pcsc(usize),
+}
+
+#[derive(Debug)]
+struct Reader {
+    id: String,
+    door: String,
+    direction: &'static str,
+    device: Device,
+}
+
+/// A site to be.
+#[derive(Debug)]
+pub struct Builder {
+    readers: Vec<Reader>,
+    edits: Vec<(String, String)>,
+    edits_once: Vec<(String, String)>,
+    with_central: bool,
+}
+
+impl Builder {
+    /// No readers yet.
+    pub fn bare() -> Builder {
+        Builder { readers: Vec::new(), edits: Vec::new(), edits_once: Vec::new(), with_central: true }
+    }
+
+    /// The usual: a PN532 at the entrance and one at room 4.
+    pub fn new() -> Builder {
+        Builder::bare().pn532("entrance").pn532("room-4")
+    }
+
+    /// Adds a PN532 on a pty, `{door}-in`.
+    pub fn pn532(self, door: &str) -> Builder {
+        self.reader(door, "in", Device::Pn532)
+    }
+
+    /// Adds the virtual PC/SC reader of this number, `{door}-in`.
+    pub fn pcsc(self, door: &str, slot: usize) -> Builder {
+        self.reader(door, "in", Device::Pcsc(slot))
+    }
+
+    fn reader(mut self, door: &str, direction: &'static str, device: Device) -> Builder {
+        let id = format!("{door}-{direction}");
+        self.readers.push(Reader { id, door: door.to_owned(), direction, device });
+        self
+    }
+
+    /// Changes the text of the configuration.
+    pub fn edit(mut self, from: &str, to: &str) -> Builder {
+        self.edits.push((from.to_owned(), to.to_owned()));
+        self
+    }
+
+    /// Changes only the first place.
+    pub fn edit_once(mut self, from: &str, to: &str) -> Builder {
+        self.edits_once.push((from.to_owned(), to.to_owned()));
+        self
+    }
+
+    /// Without a central: the test speaks for it.
+    pub fn without_central(mut self) -> Builder {
+        self.with_central = false;
+        self
+    }
+
+    /// All devices and the broker up, the daemon not started.
+    #[track_caller]
+    pub fn prepared(self) -> Site {
+        let mut site = self.nothing_up();
+        site.broker.start();
+        site
+    }
+
+    /// The devices up, neither the broker nor the daemon.
+    #[track_caller]
+    pub fn nothing_up(self) -> Site {
+        let folder = tempfile::Builder::new().prefix("latchd-it-").tempdir().expect("a directory");
+        let broker = Broker::prepare(folder.path());
+        let mut wiring = BoardConfig::with_doors(u16::try_from(DOORS.len()).expect("a few"));
+        wiring.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let board = Board::start(wiring).expect("a board");
+        let slots = self.readers.iter().filter_map(|reader| match reader.device {
+            Device::Pcsc(slot) => Some(slot + 1),
+            Device::Pn532 => None,
+        });
+        let pcscd =
+            slots.max().map(|count| PrivatePcscd::start(count).expect("a pcscd with virtual readers"));
+        let on_ptys = self.readers.iter().filter(|reader| reader.device == Device::Pn532);
+        let pn532 = on_ptys.map(|reader| {
+            let path = folder.path().join(&reader.id);
+            let chip = Pn532::start_with(&path, TRY_TAKES).expect("a reader on a pty");
+            (reader.id.clone(), chip)
+        });
+        let pn532 = pn532.collect();
+        let config = self.config(&folder, &broker, &board, pcscd.as_ref());
+        let daemon = Daemon::prepare(folder.path(), &config, pcscd.as_ref().map(PrivatePcscd::socket));
+        let central =
+            self.with_central.then(|| Central::start(&broker.url(), CONTROLLER).expect("a central"));
+        Site { daemon, central, broker, board, pn532, pcscd, people: people::Hands::default(), folder }
+    }
+
+    /// Everything up, connected and in step.
+    #[track_caller]
+    pub fn running(self) -> Site {
+        let mut site = self.prepared();
+        site.daemon.start();
+        site.wait_until_ready();
+        if let Some(central) = &site.central {
+            central.wait_connected(LIMIT).expect("central is connected");
+            central.wait_synced(LIMIT).expect("the daemon is in step");
+        }
+        site
+    }
+
+    fn config(
+        &self,
+        folder: &TempDir,
+        broker: &Broker,
+        board: &Board,
+        pcscd: Option<&PrivatePcscd>,
+    ) -> String {
+        let mut text = head(folder.path(), broker, board);
+        for (n, (id, zones, hours_only)) in DOORS.iter().enumerate() {
+            let (contact, rex) = (2 * n, 2 * n + 1);
+            write!(
+                text,
+                r#"
+[[doors]]
+id = "{id}"
+name = "The {id}"
+zones = {zones:?}
+lock = {{ board = "board-1", coil = {n}, strike_s = 1 }}
+contact = {{ board = "board-1", input = {contact} }}
+rex = {{ board = "board-1", input = {rex}, unlocks = true }}
+building_hours_only = {hours_only}
+"#
+            )
+            .expect("a String takes everything");
+        }
+        for Reader { id, door, direction, device } in &self.readers {
+            let device = match device {
+                Device::Pn532 => {
+                    format!("driver = \"pn532\"\nport = {:?}\nbaud = 115200", folder.path().join(id))
+                }
+                Device::Pcsc(slot) => {
+                    let name = pcscd.and_then(|pcscd| pcscd.reader_name(*slot)).expect("a slot");
+                    format!("driver = \"pcsc\"\nname = {name:?}")
+                }
+            };
+            write!(
+                text,
+                "\n[[readers]]\nid = {id:?}\ndoor = {door:?}\ndirection = {direction:?}\n{device}\n"
+            )
+            .expect("a String takes everything");
+        }
+        for (from, to) in &self.edits {
+            assert!(text.contains(from.as_str()), "the configuration has no {from:?}");
+            text = text.replace(from.as_str(), to);
+        }
+        for (from, to) in &self.edits_once {
+            assert!(text.contains(from.as_str()), "the configuration has no {from:?}");
+            text = text.replacen(from.as_str(), to, 1);
+        }
+        text
+    }
+}
+
+fn head(folder: &Path, broker: &Broker, board: &Board) -> String {
+    format!(
+        r#"[controller]
+id = "{CONTROLLER}"
+time_zone = "Europe/Oslo"
+state_dir = {state:?}
+socket = {socket:?}
+
+[mqtt]
+url = "{url}"
+allow_unsigned = true
+
+[clock]
+require_sync = false
+
+[[boards]]
+id = "board-1"
+url = "modbus+tcp://{board}"
+unit = 1
+pulse = "flash"
+flash_base = 0x0200
+timeout_ms = 500
+poll_ms = 100
+"#,
+        state = folder.join("state"),
+        socket = folder.join("latchd.sock"),
+        url = broker.url(),
+        board = board.addr(),
+    )
+}
+
+impl Site {
+    /// Waits until the daemon has everything it is wired to, and its readers wait for cards.
+    #[track_caller]
+    pub fn wait_until_ready(&self) {
+        self.wait_until_connected();
+        for (id, _) in &self.pn532 {
+            self.wait_until_empty(id);
+        }
+    }
+
+    /// Waits until the daemon says that it has its boards, its readers and, if one runs, its broker.
+    #[track_caller]
+    pub fn wait_until_connected(&self) {
+        let mut last = String::new();
+        let limit = super::RECONNECT_LIMIT;
+        let found = hardware_sim::wait::until(limit, || {
+            std::thread::park_timeout(super::ASK_EVERY);
+            let said = self.ctl(&["status", "--json"]);
+            last = if said.code == 0 { said.out.clone() } else { said.err };
+            let status: serde_json::Value = serde_json::from_str(&said.out).ok()?;
+            let all = |list: &str| {
+                status[list].as_array().is_some_and(|list| list.iter().all(|one| one["connected"] == true))
+            };
+            let broker = !self.broker.is_running() || status["sync"]["connected"] == true;
+            (all("readers") && all("boards") && broker).then_some(())
+        });
+        assert!(found.is_some(), "the daemon is not ready; its status was {last}");
+    }
+
+    /// Starts the daemon (again) and waits until it is ready.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        self.daemon.start();
+        self.wait_until_ready();
+    }
+
+    /// Stops the broker, and waits until the daemon has noticed.
+    #[track_caller]
+    pub fn lose_broker(&mut self) {
+        self.broker.stop();
+        let noticed = || (self.ask(&["sync"])["connected"] == false).then_some(());
+        eventually_asking("notice of the broker's loss", noticed);
+    }
+}

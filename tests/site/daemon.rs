@@ -1,0 +1,120 @@
+//! The daemon as a process: started, killed, stopped and started again over the same state.
+
+use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use super::eventually;
+use super::process::Guarded;
+
+/// From SIGTERM to gone.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// `latchd --config CONFIG`, or the place where it will run.
+#[derive(Debug)]
+pub struct Daemon {
+    config: PathBuf,
+    socket: PathBuf,
+    log: PathBuf,
+    /// For `PCSCLITE_CSOCK_NAME`.
+    pcscd: Option<PathBuf>,
+    running: Option<Guarded>,
+}
+
+impl Daemon {
+    pub fn prepare(folder: &Path, config: &str, pcscd: Option<PathBuf>) -> Daemon {
+        let path = folder.join("latchd.toml");
+        fs::write(&path, config).expect("the test's directory is writable");
+        Daemon {
+            config: path,
+            socket: folder.join("latchd.sock"),
+            log: folder.join("latchd.log"),
+            pcscd,
+            running: None,
+        }
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    pub fn config_path(&self) -> &Path {
+        &self.config
+    }
+
+    pub fn log_path(&self) -> &Path {
+        &self.log
+    }
+
+    /// Starts it and waits until it answers on its socket.
+    #[track_caller]
+    pub fn start(&mut self) {
+        self.spawn();
+        let socket = self.socket.clone();
+        eventually("answer on the daemon's socket", || {
+            if let Some(status) = self.running.as_mut().expect("just started").has_ended() {
+                panic!("latchd ended while starting, with {status}:\n{}", self.log_tail(40));
+            }
+            UnixStream::connect(&socket).ok()
+        });
+    }
+
+    /// Starts it without waiting for anything.
+    #[track_caller]
+    pub fn spawn(&mut self) {
+        assert!(self.running.is_none(), "it runs already");
+        let log = File::options().create(true).append(true).open(&self.log).expect("its log");
+        let also_log = log.try_clone().expect("its log");
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(log).stderr(also_log);
+        self.running = Some(Guarded::spawn(&mut command).expect("latchd starts"));
+    }
+
+    /// Runs it to its end: for a daemon that should refuse to start. One that does start is killed, and that is a
+    /// failure.
+    #[track_caller]
+    pub fn refuses(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = Guarded::spawn(&mut command).expect("latchd starts");
+        let status = eventually("end of a daemon that must not start", || child.has_ended());
+        let mut output = Output { status, stdout: Vec::new(), stderr: Vec::new() };
+        let (stdout, stderr) = (child.child().stdout.take(), child.child().stderr.take());
+        // It has ended, so both pipes end too.
+        std::io::copy(&mut stdout.expect("piped"), &mut output.stdout).expect("its output");
+        std::io::copy(&mut stderr.expect("piped"), &mut output.stderr).expect("its output");
+        output
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_latchd"));
+        command.arg("--config").arg(&self.config);
+        if let Some(socket) = &self.pcscd {
+            command.env(hardware_sim::pcscd::SOCKET_VARIABLE, socket);
+        }
+        command
+    }
+
+    /// `kill -9`.
+    #[track_caller]
+    pub fn kill(&mut self) {
+        self.running.take().expect("it runs").kill();
+    }
+
+    /// SIGTERM, and what it ended with.
+    #[track_caller]
+    pub fn stop(&mut self) -> ExitStatus {
+        let ended = self.running.take().expect("it runs").terminate(STOP_WITHIN);
+        ended.unwrap_or_else(|| panic!("latchd was still there {STOP_WITHIN:?} after SIGTERM"))
+    }
+
+    /// The last lines it wrote.
+    pub fn log_tail(&self, count: usize) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let from = lines.len().saturating_sub(count);
+        lines.iter().skip(from).map(|line| format!("{line}\n")).collect()
+    }
+}
