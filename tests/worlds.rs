@@ -208,6 +208,22 @@ fn grant(anchor: Instant) -> impl Strategy<Value = Value> {
     )
 }
 
+/// A booking with two hosts and two guests: by chance alone they would seldom meet.
+fn party(anchor: Instant) -> impl Strategy<Value = Vec<Value>> {
+    let capacities = vec(weighted(0.8, 1..5), 2);
+    (near(anchor), 8..200_i64, capacities, vec(0..4, 4)).prop_map(|(starts, quarters, capacities, holders)| {
+        let ends = starts + Duration::minutes(15 * quarters);
+        let grant = |(n, holder): (usize, i32)| {
+            let (kind, capacity) =
+                if n < 2 { ("room", json!(capacities.get(n))) } else { ("guest", Value::Null) };
+            json!({ "type": "grant", "id": format!("p-{n}"), "kind": kind, "holder": format!("h-{holder}"),
+                    "zones": ["perimeter", "rooms"], "booking": "b-0", "capacity": capacity,
+                    "starts_at": written(starts), "ends_at": written(ends) })
+        };
+        holders.into_iter().enumerate().map(grant).collect()
+    })
+}
+
 fn site(zone: Tz) -> Site {
     let doors = json!([
         { "id": "entrance", "zones": ["perimeter"] },
@@ -267,11 +283,16 @@ fn anchors() -> impl Strategy<Value = (Tz, Instant)> {
 /// A site with records, and taps at it.
 pub fn world() -> impl Strategy<Value = World> {
     anchors().prop_flat_map(|(zone, anchor)| {
-        let few =
-            (vec(credential(anchor), 3..9), vec(grant(anchor), 1..16), weighted(0.7, policy(zone, anchor)));
+        let few = (
+            vec(credential(anchor), 3..9),
+            vec(grant(anchor), 1..16),
+            weighted(0.7, policy(zone, anchor)),
+            weighted(0.3, party(anchor)),
+        );
         let records = few
-            .prop_map(|(credentials, grants, policy)| {
-                credentials.into_iter().chain(grants).chain(policy).collect::<Vec<_>>()
+            .prop_map(|(credentials, grants, policy, party)| {
+                let party = party.into_iter().flatten();
+                credentials.into_iter().chain(grants).chain(policy).chain(party).collect::<Vec<_>>()
             })
             .prop_shuffle();
         (records, vec(tap(anchor), 16)).prop_map(move |(records, taps)| {
