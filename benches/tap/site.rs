@@ -123,8 +123,8 @@ port = "{reader}"
     )
 }
 
-/// `latchd` as a process; killed if it was not stopped.
-struct Daemon(Child);
+/// `latchd` as a process, killed if it was not stopped; and a shell that ends it if we are killed ourselves.
+struct Daemon(Child, Child);
 
 impl Daemon {
     fn start(config: &Path, socket: &Path, log: &Path) -> Self {
@@ -137,7 +137,12 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut daemon = Daemon(child);
+        let guard = Command::new("sh")
+            .args(["-c", "read -r _; kill \"$0\" 2>&-", &child.id().to_string()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut daemon = Daemon(child, guard);
         let ready = wait::until(WITHIN, || {
             assert_eq!(daemon.0.try_wait().unwrap(), None, "latchd ended while starting");
             UnixStream::connect(socket).ok()
@@ -149,13 +154,21 @@ impl Daemon {
     fn stop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.0);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.dismiss_guard();
         let ended = wait::until(WITHIN, || self.0.try_wait().unwrap());
         assert!(ended.is_some_and(|status| status.success()), "latchd ended in good order");
+    }
+
+    /// Before the daemon has gone: its number may soon be another's.
+    fn dismiss_guard(&mut self) {
+        let _ended = self.1.kill();
+        let _reaped = self.1.wait();
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        self.dismiss_guard();
         // Fails where it has ended already, as it should have.
         let _ended = self.0.kill();
         let _reaped = self.0.wait();
