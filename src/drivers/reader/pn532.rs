@@ -1,7 +1,7 @@
 //! A PN532 on a serial line (HSU), such as the common modules behind a USB adapter.
 //!
 //! ```text
-//!   closed ──open──► waking ──SAM, firmware, retries──► looking ──card──► Tap ──► releasing ──► resting ─┐
+//!   closed ──open──► waking ──SAM, firmware, retries──► looking ──card──► Tap ──► resting ──► releasing ─┐
 //!     ▲                │ ▲                               │ ▲  ▲                                          │
 //!     │                │ └─── no answer: once more ──────┘ │  └──────────────── every 100 ms ────────────┘
 //!     └── back-off ────┴─── still none, line gone ◄────────┘  (while a card lies there)
@@ -193,12 +193,13 @@ impl Driver {
                 return Ok(Error::Stopping);
             }
             self.note_noise(chip.take_junk());
-            if found != Found::Nothing {
-                chip.release().await?;
-            }
             // Also when "nothing" came at once, so that no chip can keep us busy.
             if found != Found::Nothing || took < REST {
                 sleep(REST).await;
+            }
+            // After the rest: somebody stands at the door, and what the chip is to be told can wait for the strike.
+            if found != Found::Nothing {
+                chip.release().await?;
             }
         }
     }
