@@ -50,6 +50,8 @@ struct Snapshot {
     epoch: u64,
     parts: u32,
     stored: u32,
+    /// When the last part came.
+    last_at: Mono,
 }
 
 #[derive(Debug)]
@@ -147,6 +149,9 @@ impl SyncSession {
         if last <= applied {
             return Step::Nothing;
         }
+        if self.waits_for_snapshot(now) {
+            return Step::Nothing;
+        }
         if first > applied + 1 {
             let said_before = std::mem::replace(&mut self.in_gap, true);
             if self.want == Want::Nothing {
@@ -158,6 +163,22 @@ impl SyncSession {
         let known = (applied + 1 - first) as usize;
         let (items, rejected, refused) = sort(items.into_iter().skip(known).collect());
         Step::Apply { applied: last, rejected, items, refused }
+    }
+
+    /// While a snapshot of this epoch comes in, changes behind it wait: applied now, they would make it an old one
+    /// before it is whole. They are asked for again when it is in force, or when no more of it comes.
+    fn waits_for_snapshot(&mut self, now: Mono) -> bool {
+        let coming = self.snapshot.as_ref().filter(|s| s.epoch == self.position.epoch);
+        let Some(until) = coming.map(|s| s.last_at.plus(PART_PATIENCE)) else { return false };
+        if until <= now {
+            self.snapshot = None;
+            return false;
+        }
+        if self.want == Want::Nothing {
+            self.want = Want::Changes;
+            self.repeat_at = Some(until);
+        }
+        true
     }
 
     fn part(&mut self, now: Mono, part: Part, refused: Option<String>) -> Step {
@@ -185,7 +206,7 @@ impl SyncSession {
         }
         self.in_gap &= part.part != 1;
         let (id, epoch, parts) = (part.id.clone(), part.epoch, part.parts);
-        self.snapshot = Some(Snapshot { id, epoch, parts, stored: part.part - 1 });
+        self.snapshot = Some(Snapshot { id, epoch, parts, stored: part.part - 1, last_at: now });
         self.repeat_at = Some(now.plus(PART_PATIENCE));
         Step::Stage { part, refused }
     }

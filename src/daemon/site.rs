@@ -47,6 +47,8 @@ struct Core {
     readers: Readers,
     entries: VecDeque<JournalCommand>,
     changes: VecDeque<CacheCommand>,
+    /// What the link has not been told yet.
+    unsaid: VecDeque<UplinkCommand>,
     answers: BTreeMap<u64, oneshot::Sender<OperatorAnswer>>,
     last_token: u64,
     recorded: watch::Sender<u64>,
@@ -83,6 +85,7 @@ impl Site {
             readers,
             entries: VecDeque::new(),
             changes: VecDeque::new(),
+            unsaid: VecDeque::new(),
             answers: BTreeMap::new(),
             last_token: 0,
             recorded,
@@ -99,10 +102,10 @@ impl Site {
                 biased;
                 () = &mut stop => break,
                 event = events.recv() => match event {
-                    Some(event) => self.happened(event),
+                    Some(event) => self.hurry(event).await,
                     None => break,
                 },
-                () = tokio::time::sleep(sleep) => self.happened(Event::Tick),
+                () = tokio::time::sleep(sleep) => self.hurry(Event::Tick).await,
             }
         }
         self.happened(Event::Stopping);
@@ -113,15 +116,26 @@ impl Site {
         deadline.map_or(LOOK_AT_CLOCK, |at| at.since(clock::mono()).min(LOOK_AT_CLOCK))
     }
 
-    pub fn happened(&self, event: Event) {
+    fn happened(&self, event: Event) {
         let mut core = self.0.borrow_mut();
-        let actions = core.controller.handle(reading(), event);
-        core.carry_out(actions);
+        core.happened(event);
+        core.say_all();
+    }
+
+    /// The same, where boards write what they were told before the link is: a strike waits for no message.
+    async fn hurry(&self, event: Event) {
+        let boards_were_told = self.0.borrow_mut().happened(event);
+        if boards_were_told {
+            tokio::task::yield_now().await;
+        }
+        self.0.borrow_mut().say_all();
     }
 
     /// The actions of the controller's start.
     pub fn begin(&self, actions: Vec<Action>) {
-        self.0.borrow_mut().carry_out(actions);
+        let mut core = self.0.borrow_mut();
+        core.carry_out(actions);
+        core.say_all();
     }
 
     /// Looks at the controller.
@@ -136,6 +150,8 @@ impl Site {
             let mut core = self.0.borrow_mut();
             core.last_token += 1;
             let token = core.last_token;
+            // Those who have given up waiting for a board that never answered.
+            core.answers.retain(|_, waiting| !waiting.is_closed());
             core.answers.insert(token, sender);
             token
         };
@@ -165,11 +181,19 @@ impl Site {
 }
 
 impl Core {
-    fn carry_out(&mut self, actions: Vec<Action>) {
+    /// Whether a board was told something.
+    fn happened(&mut self, event: Event) -> bool {
+        let actions = self.controller.handle(reading(), event);
+        self.carry_out(actions)
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>) -> bool {
         let mut actions = VecDeque::from(actions);
+        let mut boards_were_told = false;
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Board { board, command } => {
+                    boards_were_told = true;
                     if let Some(refused) = self.boards.send(&board, command) {
                         actions.extend(self.controller.handle(reading(), refused));
                     }
@@ -177,7 +201,7 @@ impl Core {
                 Action::Feedback { reader, feedback } => self.readers.feedback(&reader, feedback),
                 Action::Journal(command) => self.keep_entry(command),
                 Action::Cache(command) => self.changes.push_back(command),
-                Action::Uplink(command) => self.say(command),
+                Action::Uplink(command) => self.unsaid.push_back(command),
                 Action::Discard(index) => drop(tokio::task::spawn_blocking(move || drop(index))),
                 Action::Answer { token, answer } => {
                     // A technician who has gone does not wait for it.
@@ -188,6 +212,7 @@ impl Core {
         self.hand_over();
         let recorded = self.controller.recorded();
         self.recorded.send_if_modified(|last| std::mem::replace(last, recorded) != recorded);
+        boards_were_told
     }
 
     fn keep_entry(&mut self, command: JournalCommand) {
@@ -201,6 +226,12 @@ impl Core {
     fn hand_over(&mut self) {
         self.journal.send(&mut self.entries);
         self.cache.send(&mut self.changes);
+    }
+
+    fn say_all(&mut self) {
+        while let Some(command) = self.unsaid.pop_front() {
+            self.say(command);
+        }
     }
 
     fn say(&self, command: UplinkCommand) {

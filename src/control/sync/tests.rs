@@ -248,3 +248,30 @@ fn a_second_gap_does_not_ask_sooner_than_the_repeat() {
     }
     assert_eq!(sent(&mut s, 5000, 9000), [6000, 8000]);
 }
+
+#[test]
+fn changes_wait_while_a_snapshot_of_their_epoch_comes_in_and_are_asked_for_behind_it() {
+    let mut s = session();
+    s.connected(at(0));
+    assert!(s.take_due(at(0)));
+    assert!(matches!(s.receive(at(0), part(EPOCH, APPLIED, "s-1", 1, 2)), Step::Stage { .. }));
+    s.staged(at(0), 1);
+    assert_eq!(s.receive(at(1), changes(EPOCH, 11, 11)), Step::Nothing, "the snapshot would be an old one");
+    assert!(matches!(s.receive(at(2), part(EPOCH, APPLIED, "s-1", 2, 2)), Step::Stage { .. }));
+    s.in_force(at(3), "s-1".into(), position(EPOCH, APPLIED));
+    assert_eq!(s.want(), Want::Changes);
+    assert!(matches!(s.receive(at(4), changes(EPOCH, 11, 11)), Step::Apply { .. }));
+}
+
+#[test]
+fn a_snapshot_of_which_no_more_comes_holds_no_change_back() {
+    let mut s = session();
+    s.connected(at(0));
+    assert!(s.take_due(at(0)));
+    assert!(matches!(s.receive(at(0), part(EPOCH, APPLIED, "s-1", 1, 2)), Step::Stage { .. }));
+    assert_eq!(s.receive(at(1), changes(EPOCH, 11, 11)), Step::Nothing);
+    let patience = PART_PATIENCE.as_millis() as u64;
+    assert_eq!(s.deadline(), Some(at(patience)));
+    assert!(s.take_due(at(patience)) && s.want() == Want::Changes, "asked for when patience ends");
+    assert!(matches!(s.receive(at(patience + 1), changes(EPOCH, 11, 11)), Step::Apply { .. }));
+}

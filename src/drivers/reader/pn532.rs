@@ -1,7 +1,7 @@
 //! A PN532 on a serial line (HSU), such as the common modules behind a USB adapter.
 //!
 //! ```text
-//!   closed ──open──► waking ──SAM, firmware, retries──► looking ──card──► Tap ──► releasing ──► resting ─┐
+//!   closed ──open──► waking ──SAM, firmware, retries──► looking ──card──► Tap ──► resting ──► releasing ─┐
 //!     ▲                │ ▲                               │ ▲  ▲                                          │
 //!     │                │ └─── no answer: once more ──────┘ │  └──────────────── every 100 ms ────────────┘
 //!     └── back-off ────┴─── still none, line gone ◄────────┘  (while a card lies there)
@@ -181,12 +181,13 @@ impl Driver {
             let lay_there = std::mem::take(&mut fresh) && took <= LAY_THERE;
             self.act(found, lay_there, &mut presence).await?;
             self.note_noise(chip.take_junk());
-            if found != Found::Nothing {
-                chip.release().await.map_err(|fault| self.broken(fault))?;
-            }
             // Also when "nothing" came at once, so that no chip can keep us busy.
             if found != Found::Nothing || took < REST {
                 sleep(REST).await;
+            }
+            // After the rest: somebody stands at the door, and what the chip is to be told can wait for the strike.
+            if found != Found::Nothing {
+                chip.release().await.map_err(|fault| self.broken(fault))?;
             }
         }
     }

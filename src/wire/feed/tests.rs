@@ -118,16 +118,16 @@ fn a_message_that_is_not_understood_says_why() {
 }
 
 #[test]
-fn a_message_holds_at_most_a_thousand_entries() {
+fn a_message_has_a_limit_of_entries() {
     let many = |count: usize| {
         let changes = vec![json!({"delete": {"type": "grant", "id": "g-2"}}); count];
         json!({"controller": "oslo-1", "epoch": 3, "first": 1, "last": count, "changes": changes})
     };
     assert!(read(&many(MAX_ITEMS)).is_ok());
-    assert_eq!(refused(&many(MAX_ITEMS + 1)), "1001 entries in one message; at most 1000 are taken");
+    assert_eq!(refused(&many(MAX_ITEMS + 1)), "20001 entries in one message; at most 20000 are taken");
     let mut part = snapshot(1, 1);
     part["records"] = json!(vec![json!({}); MAX_ITEMS + 1]);
-    assert_eq!(refused(&part), "1001 entries in one message; at most 1000 are taken");
+    assert_eq!(refused(&part), "20001 entries in one message; at most 20000 are taken");
 }
 
 #[test]

@@ -140,8 +140,8 @@ fn a_snapshot_takes_the_place_of_everything_with_its_last_part() {
     let (id, index) = ("s-77".into(), Box::new(Index::new(settings().places())));
     let staged = Staged::InForce { id, position, index, conflicts: Vec::new(), removal: Default::default() };
     let said = cache(&mut rig, CacheEvent::Staged(staged));
-    assert_eq!(said[..2], ["append 4 sync.snapshot_applied", "done 2"]);
-    assert_eq!(said[2], "sync 4/900 wants nothing");
+    assert_eq!(said[..3], ["discard the replaced index", "append 4 sync.snapshot_applied", "done 2"]);
+    assert_eq!(said[3], "sync 4/900 wants nothing");
     assert_eq!(rig.tap("entrance-in", HOST)[0], "append 5 access.denied");
     assert_eq!(rig.part(3, "s-77", 2, 2), ["done 3"], "a repeat");
 }
