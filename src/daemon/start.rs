@@ -24,8 +24,8 @@ use crate::{
     drivers::{
         store::{
             barrier,
-            cache::{self, Cache, CacheError, Database, Loaded},
-            journal::{self, Journal, JournalError, Opened, reader::Reader},
+            cache::{self, CacheError, Database, Loaded},
+            journal::{self, JournalError, Opened, reader::Reader},
             key::{self, KeyError},
             lock::{LockError, StateLock},
         },
@@ -88,8 +88,8 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let site = runtime.block_on(async {
         let site = Site::new(Parts {
             controller,
-            journal: Journal::spawn(opened, events.clone())?,
-            cache: Cache::spawn(database, events.clone())?,
+            journal: journal::spawn(opened, events.clone())?,
+            cache: cache::spawn(database, events.clone())?,
             uplink,
             boards: wiring::boards(config, &events),
             readers: wiring::readers(config, &events)?,

@@ -5,3 +5,4 @@ pub mod cache;
 pub mod journal;
 pub mod key;
 pub mod lock;
+pub mod worker;

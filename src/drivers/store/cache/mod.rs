@@ -8,16 +8,12 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::VecDeque,
-    path::PathBuf,
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    thread::JoinHandle,
-};
+use std::{path::PathBuf, sync::mpsc::Receiver};
 
 use tokio::sync::mpsc::Sender;
 
 pub use self::database::{Database, Loaded};
+use super::worker::Worker;
 use crate::{
     control::{CacheCommand, CacheEvent, Event},
     domain::{ControllerId, DoorId, UidHash, ZoneId},
@@ -67,53 +63,14 @@ impl CacheError {
 const QUEUE: usize = 1024;
 
 /// The running cache.
-#[derive(Debug)]
-pub struct Cache {
-    commands: Option<SyncSender<CacheCommand>>,
-    thread: Option<JoinHandle<()>>,
+pub type Cache = Worker<CacheCommand>;
+
+pub fn spawn(database: Database, events: Sender<Event>) -> Result<Cache, CacheError> {
+    Worker::spawn("cache", QUEUE, move |commands| run(database, commands, &events))
+        .map_err(CacheError::Thread)
 }
 
-impl Cache {
-    pub fn spawn(database: Database, events: Sender<Event>) -> Result<Self, CacheError> {
-        let (commands, waiting) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("cache".into())
-            .spawn(move || run(database, &waiting, &events))
-            .map_err(CacheError::Thread)?;
-        Ok(Cache { commands: Some(commands), thread: Some(thread) })
-    }
-
-    /// Hands commands over without waiting, in order; what the queue has no room for stays in `waiting`.
-    pub fn send(&self, waiting: &mut VecDeque<CacheCommand>) {
-        let Some(commands) = &self.commands else { return };
-        while let Some(command) = waiting.pop_front() {
-            if let Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) =
-                commands.try_send(command)
-            {
-                waiting.push_front(command);
-                return;
-            }
-        }
-    }
-
-    /// Does what is waiting, and ends. Waits for it.
-    pub fn stop(&mut self) {
-        self.commands = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the cache's thread ended in a panic");
-        }
-    }
-}
-
-impl Drop for Cache {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-fn run(mut database: Database, commands: &Receiver<CacheCommand>, events: &Sender<Event>) {
+fn run(mut database: Database, commands: Receiver<CacheCommand>, events: &Sender<Event>) {
     for command in commands {
         let answer = match command {
             CacheCommand::Apply { applied, rejected, items, owners } => {

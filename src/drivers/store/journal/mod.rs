@@ -19,17 +19,15 @@ mod tests;
 mod writer;
 
 use std::{
-    collections::VecDeque,
     io,
     path::{Path, PathBuf},
-    sync::mpsc::{SyncSender, TrySendError, sync_channel},
-    thread::JoinHandle,
     time::Duration,
 };
 
 use tokio::sync::mpsc::Sender;
 
 pub use self::files::{Opened, SEGMENT_BYTES};
+use super::worker::Worker;
 use crate::control::{Event, JournalCommand};
 
 #[derive(Debug, Clone)]
@@ -64,50 +62,11 @@ impl JournalError {
 const QUEUE: usize = 8192;
 
 /// The running journal.
-#[derive(Debug)]
-pub struct Journal {
-    commands: Option<SyncSender<JournalCommand>>,
-    thread: Option<JoinHandle<()>>,
-}
+pub type Journal = Worker<JournalCommand>;
 
-impl Journal {
-    /// Starts the thread on files that were opened.
-    pub fn spawn(opened: Opened, events: Sender<Event>) -> Result<Self, JournalError> {
-        let (commands, waiting) = sync_channel(QUEUE);
-        let writer = writer::Writer::new(opened);
-        let thread = std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || writer.run(&waiting, &events))
-            .map_err(JournalError::Thread)?;
-        Ok(Journal { commands: Some(commands), thread: Some(thread) })
-    }
-
-    /// Hands commands over without waiting, in order; what the queue has no room for stays in `commands`.
-    pub fn send(&self, waiting: &mut VecDeque<JournalCommand>) {
-        let Some(commands) = &self.commands else { return };
-        while let Some(command) = waiting.pop_front() {
-            if let Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) =
-                commands.try_send(command)
-            {
-                waiting.push_front(command);
-                return;
-            }
-        }
-    }
-
-    /// Writes what is waiting, and ends. Waits for it.
-    pub fn stop(&mut self) {
-        self.commands = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the journal's thread ended in a panic");
-        }
-    }
-}
-
-impl Drop for Journal {
-    fn drop(&mut self) {
-        self.stop();
-    }
+/// Starts the thread on files that were opened.
+pub fn spawn(opened: Opened, events: Sender<Event>) -> Result<Journal, JournalError> {
+    let writer = writer::Writer::new(opened);
+    Worker::spawn("journal", QUEUE, move |commands| writer.run(&commands, &events))
+        .map_err(JournalError::Thread)
 }

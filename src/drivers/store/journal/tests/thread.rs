@@ -80,7 +80,7 @@ fn a_disk_that_takes_nothing_attests_nothing_and_harms_nothing() {
 fn a_disk_that_fails_keeps_the_entries_and_they_are_recorded_when_it_is_back() {
     let site = Site::new();
     let (events, mut reported) = reports();
-    let mut journal = Journal::spawn(site.open(), events).unwrap();
+    let mut journal = super::super::spawn(site.open(), events).unwrap();
     fs::rename(site.journal(), site.dir.path().join("away")).unwrap();
     send(&journal, vec![append(1)]);
     assert_eq!(attested(&[next(&mut reported)]), [0]);
@@ -118,7 +118,7 @@ fn a_segment_that_is_there_and_was_not_known_is_not_overwritten() {
 fn stopping_writes_what_waits() {
     let site = Site::new();
     let (events, mut reported) = reports();
-    let mut journal = Journal::spawn(site.open(), events).unwrap();
+    let mut journal = super::super::spawn(site.open(), events).unwrap();
     send(&journal, appends(1..=700));
     journal.stop();
     drop(journal);
