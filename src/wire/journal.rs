@@ -42,11 +42,16 @@ pub fn link(entry: &Entry, late: bool, prev: Digest) -> Link {
         }
         object.insert("prev".into(), prev.to_string().into());
     }
-    let hash = Digest::of(&value);
+    // Brought into canonical form once, with a hash of zeros where the hash will stand: what is hashed is the text
+    // around it. (`prev` comes behind it, so a comma does; and no text within the object has bare quotes.)
+    let blank = format!("\"hash\":\"{}\",", Digest::default());
     if let Some(object) = value.as_object_mut() {
-        object.insert("hash".into(), hash.to_string().into());
+        object.insert("hash".into(), Digest::default().to_string().into());
     }
-    Link { line: String::from_utf8(canonical(&value)).unwrap_or_default(), hash }
+    let line = String::from_utf8(canonical(&value)).unwrap_or_default();
+    let (before, behind) = line.split_once(&blank).unwrap_or((&line, ""));
+    let hash = Digest::of_bytes(format!("{before}{behind}").as_bytes());
+    Link { line: format!("{before}\"hash\":\"{hash}\",{behind}"), hash }
 }
 
 /// A line that continues a chain: its number and its hash.

@@ -4,6 +4,7 @@ use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use sled::{Db, Tree};
@@ -30,6 +31,10 @@ const BATCH: usize = 1000;
 
 /// What the trees of records are named, before their generation's number.
 const RECORDS: &str = "records.";
+/// How often, and after how long, a cache that is still in use is tried again: 5 s in all.
+const TRIES: u32 = 100;
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
 const KEY_SCHEMA: &str = "schema";
 const KEY_CONTROLLER: &str = "controller";
 const KEY_UID_CHECK: &str = "uid_check";
@@ -79,9 +84,9 @@ impl Database {
     /// position then asks central for a snapshot.
     pub fn open(config: Config) -> Result<(Self, Loaded), CacheError> {
         let path = config.state_dir.join("cache");
-        match guarded(&config, &path) {
+        match patiently(&config, &path) {
             Ok(opened) => Ok(opened),
-            Err(error @ (CacheError::OtherController { .. } | CacheError::Schema { .. })) => Err(error),
+            Err(error) if !error.is_damage() => Err(error),
             Err(error) => {
                 let aside = set_aside(&path)?;
                 let said =
@@ -314,6 +319,17 @@ impl Database {
     fn drop_generation(&self, generation: u64) -> Result<(), CacheError> {
         self.db.drop_tree(tree_name(generation)).map(|_| ()).map_err(CacheError::sled("cleared"))
     }
+}
+
+/// sled lets go of its files some time after it was dropped: waits for that, and not for longer.
+fn patiently(config: &Config, path: &Path) -> Result<(Database, Loaded), CacheError> {
+    for _ in 0..TRIES {
+        match guarded(config, path) {
+            Err(error) if error.is_in_use() => std::thread::park_timeout(BETWEEN_TRIES),
+            outcome => return outcome,
+        }
+    }
+    guarded(config, path)
 }
 
 /// Opens and reads; a panic inside sled (known of damaged files) counts as damage.

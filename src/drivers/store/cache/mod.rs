@@ -8,7 +8,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::mpsc::Receiver};
+use std::{io::ErrorKind, path::PathBuf, sync::mpsc::Receiver};
 
 use tokio::sync::mpsc::Sender;
 
@@ -56,6 +56,28 @@ pub enum CacheError {
 impl CacheError {
     fn sled(what: &'static str) -> impl FnOnce(sled::Error) -> CacheError {
         move |error| CacheError::Sled { what, error }
+    }
+
+    /// Somebody holds the files. sled says so in words only.
+    fn is_in_use(&self) -> bool {
+        matches!(self, CacheError::Sled { error: sled::Error::Io(io), .. } if io.to_string().contains("acquire lock"))
+    }
+
+    /// The files are there for us, and can't be read: to be set aside. What a person can put right is not.
+    fn is_damage(&self) -> bool {
+        match self {
+            CacheError::Sled { error: sled::Error::Io(io), .. } => {
+                let kinds =
+                    [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem, ErrorKind::StorageFull];
+                !self.is_in_use() && !kinds.contains(&io.kind())
+            }
+            CacheError::Sled { .. } | CacheError::Stored(_) | CacheError::Damaged(_) => true,
+            CacheError::Barrier(_)
+            | CacheError::SetAside { .. }
+            | CacheError::OtherController { .. }
+            | CacheError::Schema { .. }
+            | CacheError::Thread(_) => false,
+        }
     }
 }
 

@@ -99,7 +99,8 @@ impl Reader {
     pub fn read(&mut self, from: u64, through: u64, count: usize, bytes: usize) -> Vec<Line> {
         let mut lines = Vec::new();
         let mut size = 0;
-        let mut next = from.max(self.first().unwrap_or(u64::MAX));
+        let goes_on = self.open.as_ref().is_some_and(|place| place.next == from);
+        let mut next = if goes_on { from } else { from.max(self.first().unwrap_or(u64::MAX)) };
         while next <= through && lines.len() < count && (lines.is_empty() || size < bytes) {
             let Some(line) = self.line(next) else { break };
             size += line.text.len();

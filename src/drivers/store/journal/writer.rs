@@ -17,8 +17,10 @@ use crate::{
 
 /// Most entries in one write and sync.
 const BATCH: usize = 512;
-/// How long after a failed write the next try comes.
+/// How long after a failed write the next try comes, and how long it is quiet before acknowledgements are noted.
 const RETRY: Duration = Duration::from_secs(1);
+/// How many events central may have acknowledged before that is noted in the middle of work.
+const SAVE_EVERY: u64 = 1000;
 /// Entries kept in memory while the disk fails; past it the newest are dropped, and the chain shows the gap.
 const KEPT: usize = 100_000;
 
@@ -38,11 +40,13 @@ impl Writer {
 
     pub(super) fn run(mut self, commands: &Receiver<JournalCommand>, events: &Sender<Event>) {
         loop {
-            let received = if self.waiting.is_empty() {
+            let all_done = self.waiting.is_empty() && !self.is_unsaved();
+            let received = if all_done {
                 commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
                 commands.recv_timeout(RETRY)
             };
+            let is_quiet = received.is_err();
             let ended = match received {
                 Ok(command) => {
                     self.take(command);
@@ -59,7 +63,11 @@ impl Writer {
                     break;
                 }
             }
-            self.save_acknowledged();
+            // Between taps, not behind each: that is three calls of the file system a tap.
+            let behind = self.files.acknowledged.saturating_sub(self.acknowledged_saved);
+            if is_quiet || behind >= SAVE_EVERY {
+                self.save_acknowledged();
+            }
             if ended {
                 return;
             }
@@ -175,8 +183,12 @@ impl Writer {
         }
     }
 
+    fn is_unsaved(&self) -> bool {
+        self.files.acknowledged != self.acknowledged_saved
+    }
+
     fn save_acknowledged(&mut self) {
-        if self.files.acknowledged == self.acknowledged_saved {
+        if !self.is_unsaved() {
             return;
         }
         match self.files.save_acknowledged() {
