@@ -19,6 +19,9 @@ const EDGE_IN: TimeDelta = TimeDelta::seconds(5);
 const ROOM_OPENS_BEFORE: TimeDelta = TimeDelta::minutes(30);
 /// How long the daemon may take to find the broker again.
 const RECONNECT_WITHIN: Duration = Duration::from_secs(20);
+/// A controller that is back before central is sends to nobody, and again after 30 s without progress (wire, "events
+/// and ack").
+const RESENT_WITHIN: Duration = Duration::from_secs(35);
 const IN_WINDOW: &str = "in_window";
 
 /// Morning: who has no booking, and who needs none.
@@ -109,11 +112,11 @@ pub fn back_online(play: &mut Play) -> Result<(), DemoError> {
     let central = &play.site.central;
     let connected = central.wait_connected(RECONNECT_WITHIN);
     let arrived = || (super::books::answers_of(&central.events()).len() >= expected).then_some(());
-    let all = crate::wait::until(RECONNECT_WITHIN, arrived).is_some();
+    let all = crate::wait::until(RESENT_WITHIN, arrived).is_some();
     let seen = connected.map_err(|error| error.to_string()).and_then(|()| {
         holds(all, || {
             format!(
-                "after {RECONNECT_WITHIN:?} there are {} of them",
+                "after {RESENT_WITHIN:?} there are {} of them",
                 super::books::answers_of(&central.events()).len()
             )
         })
