@@ -48,6 +48,9 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     if mentions(&code, "Recorded::attest") && !path.starts_with("drivers/store/") {
         faults.push(format!("{path}: attests what only the journal can know"));
     }
+    if mentions(&code, "unsafe") && path != "drivers/kernel_clock.rs" {
+        faults.push(format!("{path}: is unsafe, which only reading the kernel's clock may be"));
+    }
     faults
 }
 
@@ -245,6 +248,13 @@ fn attesting_outside_the_store_is_found() {
     );
     assert_eq!(faults_of("drivers/store/journal.rs", "let r = Recorded::attest(7);"), 0);
     assert_eq!(faults_of("control/controller/tests/walk.rs", "let r = Recorded::attest(7);"), 0);
+}
+
+#[test]
+fn unsafe_elsewhere_than_in_the_kernels_clock_is_found() {
+    let code = "fn f() { unsafe { g() } }";
+    assert_eq!(faults_of("drivers/clock.rs", code), 1);
+    assert_eq!(faults_of("drivers/kernel_clock.rs", code), 0);
 }
 
 #[test]
