@@ -136,7 +136,8 @@ fn kind() -> impl Strategy<Value = EntryKind> {
     let text = || prop_oneof!["[a-z \"\\\\]{0,20}", ".{0,20}", "[\u{0}-\u{1f}\u{7f}é]{0,6}"];
     let door = || select(vec!["entrance", "room-4"]).prop_map(|d| DoorId::new(d).unwrap());
     prop_oneof![
-        (door(), any::<u64>()).prop_map(|(door, of)| EntryKind::AccessTaken { door, of: of >> 12 }),
+        (any::<u64>(), text())
+            .prop_map(|(count, detail)| EntryKind::StoreRecovered { count: count >> 12, detail }),
         door().prop_map(|door| EntryKind::DoorOpened { door }),
         (door(), text()).prop_map(|(door, detail)| EntryKind::LockFault { door, detail }),
         (0..900_u64, text())

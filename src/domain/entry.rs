@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use super::{
-    At, BoardId, BookingId, ClockTrust, CredentialId, Decision, Direction, DoorId, DoorMode, GrantId,
-    HolderId, ReaderId, Reason,
+    At, BoardId, BookingId, ClockTrust, CredentialId, Decision, Direction, DoorId, GrantId, HolderId,
+    ReaderId, Reason,
 };
 
 /// One entry, before the journal chains it: `prev` and `hash` are added where it is written.
@@ -93,19 +93,12 @@ pub enum EntryKind {
     AccessGranted(Passage),
     #[serde(rename = "access.denied")]
     AccessDenied(Passage),
-    /// The door was opened in time after the grant of that `seq`.
-    #[serde(rename = "access.taken")]
-    AccessTaken { door: DoorId, of: u64 },
-    #[serde(rename = "access.not_taken")]
-    AccessNotTaken { door: DoorId, of: u64 },
     #[serde(rename = "guest.arrived")]
     GuestArrived { door: DoorId, holder: HolderId, booking: BookingId, host: HolderId },
     #[serde(rename = "door.opened")]
     DoorOpened { door: DoorId },
     #[serde(rename = "door.closed")]
     DoorClosed { door: DoorId },
-    #[serde(rename = "door.mode_changed")]
-    DoorModeChanged { door: DoorId, from: DoorMode, to: DoorMode, by: String },
     #[serde(rename = "rex.pressed")]
     RexPressed { door: DoorId },
     /// The board does not confirm what was asked.
