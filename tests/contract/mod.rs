@@ -70,7 +70,7 @@ pub fn faults(schema: &Validator, value: &Value) -> Vec<String> {
 /// Where one of several shapes is asked for, the faults against the one that is meant: that with the value's own
 /// `type`, or else the one with fewest faults.
 fn closest(error: &ValidationError<'_>) -> Vec<String> {
-    #[allow(clippy::wildcard_enum_match_arm, reason = "some fifty other kinds have no branches")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "some fifty other kinds have no branches")]
     let branches = match error.kind() {
         ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => context,
         _ => return vec![format!("{}: {}", error.instance_path(), error.masked())],
