@@ -5,6 +5,7 @@ pub mod control;
 pub mod feed;
 pub mod fields;
 pub mod journal;
+pub mod jws;
 pub mod outgoing;
 pub mod record;
 pub mod stored;
