@@ -265,16 +265,22 @@ pub enum Staged {
 /// What the link to central says.
 #[derive(Debug)]
 pub enum UplinkEvent {
+    /// `is_resumed`: the broker has kept what was sent while we were away.
     Connected {
         detail: String,
+        is_resumed: bool,
     },
+    /// The broker says in our name that we are offline, as a will that comes late does.
+    SaidOffline,
     /// Said once for each loss; the driver goes on trying for ever.
     Disconnected {
         detail: String,
     },
-    /// A message on `feed`. The next one comes when this one is `Done`, or after a new connection.
+    /// A message on `feed`. The next one comes when this one is `Done`, or after a new connection. `again`: the
+    /// broker delivers it once more because it was not acknowledged.
     Feed {
         token: u64,
+        again: bool,
         message: Result<Feed, MessageError>,
     },
     Ack {

@@ -31,7 +31,7 @@ use crate::{
         },
         uplink::mqtt::{self, Login},
     },
-    wire::UidHasher,
+    wire::{Inbox, UidHasher, jws::Trust},
 };
 
 /// Why the daemon did not start.
@@ -205,9 +205,11 @@ fn start_uplink(
     journal_id: String,
     events: Sender<Event>,
 ) -> Result<(Sender<UplinkCommand>, JoinHandle<()>), StartError> {
-    tracing::warn!(
-        "messages from central are not signed (mqtt.allow_unsigned): whoever can write to the broker can open doors"
-    );
+    if config.mqtt.trust == Trust::Anyone {
+        tracing::warn!(
+            "messages from central are not signed (mqtt.allow_unsigned): whoever can write to the broker can open doors"
+        );
+    }
     let uplink = mqtt::Config {
         controller: config.controller.clone(),
         host: config.mqtt.host.clone(),
@@ -216,6 +218,7 @@ fn start_uplink(
         session_expiry_s: config.mqtt.session_expiry_s,
         journal_id,
     };
+    let inbox = Inbox { controller: config.controller.clone(), trust: config.mqtt.trust.clone(), hasher };
     let mut reader = Reader::of_state(&config.state_dir);
     let source: mqtt::EventSource = Box::new(move |from, through, bytes| {
         let count = usize::try_from(through.saturating_sub(from) + 1).unwrap_or(usize::MAX);
@@ -228,7 +231,7 @@ fn start_uplink(
         .spawn(move || match current_thread() {
             Ok(runtime) => {
                 let _heard = started.send(Ok(()));
-                runtime.block_on(mqtt::run(uplink, hasher, source, events, waiting));
+                runtime.block_on(mqtt::run(uplink, inbox, source, events, waiting));
             }
             Err(error) => _ = started.send(Err(error)),
         })

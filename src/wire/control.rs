@@ -10,6 +10,8 @@
 //! A connection carries any number of requests, answered in order, so that a batch can be sent without waiting.
 //! Field names are the wire's; fields may be added within a protocol version, never renamed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -205,6 +207,9 @@ pub struct SyncReport {
     pub central_at: Option<At>,
     /// Central was last heard longer ago than `sync.stale_after_s`.
     pub stale: bool,
+    /// Messages refused since the daemon started, by what was wrong with them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, u64>,
     /// Events recorded and not yet acknowledged.
     pub queue: u64,
     /// A snapshot under way: parts stored, parts in all.

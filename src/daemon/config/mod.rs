@@ -7,6 +7,7 @@ mod sections;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::{
     fmt,
@@ -15,7 +16,10 @@ use std::{
 };
 
 pub use self::sections::{Board, Door, Input, Lock, Reader, ReaderDriver, Rex};
-use crate::domain::{ControllerId, Zone};
+use crate::{
+    domain::{ControllerId, Zone},
+    wire::jws::Trust,
+};
 
 /// A configuration that was found good.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub struct Mqtt {
     pub username: Option<String>,
     pub password_file: Option<PathBuf>,
     pub session_expiry_s: u32,
+    /// Whose messages are believed to be central's.
+    pub trust: Trust,
 }
 
 /// One mistake, and where it is.

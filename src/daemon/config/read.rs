@@ -8,6 +8,7 @@ use super::{
     Config, Mqtt, Problem,
     sections::{Board, Door, Input, Reader, ReaderDriver, address},
     table::{Found, Problems, Table},
+    trust,
 };
 use crate::domain::{ControllerId, Zone};
 
@@ -92,18 +93,18 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     }
     let session_expiry_s =
         table.number_or("session_expiry_s", (0, 0xFFFF_FFFE), "a number of seconds", 604_800);
-    // One that is there and no flag has been said already.
-    if table.exists() && !table.flag("allow_unsigned", table.has("allow_unsigned")) {
-        table.problem(
-            "allow_unsigned",
-            &table.place("allow_unsigned"),
-            "this version can't verify signatures yet, so nothing central says would be believed; \
-             set allow_unsigned = true where the broker is trusted",
-        );
-    }
+    let trust = trust::read(&table);
     table.end();
     let (url, host, port) = url?.value;
-    Some(Mqtt { url, host, port, username, password_file, session_expiry_s: session_expiry_s as u32 })
+    Some(Mqtt {
+        url,
+        host,
+        port,
+        username,
+        password_file,
+        session_expiry_s: session_expiry_s as u32,
+        trust: trust?,
+    })
 }
 
 /// Nothing is named twice, and nothing is used twice.
