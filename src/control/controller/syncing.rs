@@ -37,6 +37,7 @@ impl Controller {
             UplinkEvent::Feed { token, message } => self.feed(now, token, message),
             UplinkEvent::Ack { message } => self.ack(now, message),
             UplinkEvent::Sent { through } => self.outbox.sent(through),
+            UplinkEvent::Certificates { ends } => self.certificates = ends,
         }
     }
 
