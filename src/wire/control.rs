@@ -215,6 +215,16 @@ pub struct SyncReport {
     /// A snapshot under way: parts stored, parts in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<(u32, u32)>,
+    /// When the certificates of the link to the broker end, the first first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CertificateReport {
+    /// `controller`, `authority` (that signed the broker's) or `broker`.
+    pub certificate: String,
+    pub not_after: At,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -19,8 +19,8 @@ use super::{
     clock::{ClockWatch, Reading},
     door::Door,
     event::{
-        Action, CacheCommand, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded, UplinkCommand,
-        Warrant,
+        Action, CacheCommand, CertificateEnd, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded,
+        UplinkCommand, Warrant,
     },
     index::{DoorNo, Index},
     let_in::LetIn,
@@ -112,6 +112,8 @@ pub struct Controller {
     sync: SyncSession,
     outbox: Outbox,
     uplink: Link,
+    /// When the certificates of the link end, the first first.
+    certificates: Vec<CertificateEnd>,
     /// The message whose changes are at the cache.
     at_cache: Option<u64>,
     /// A message that waits for it.
@@ -159,6 +161,7 @@ impl Controller {
             sync: SyncSession::new(restored.position),
             outbox: Outbox::new(restored.journal.seq, restored.journal.acknowledged),
             uplink: Link { detail: Some("not connected yet".into()), ..Link::default() },
+            certificates: Vec::new(),
             at_cache: None,
             held: None,
             refusals: Refusals::default(),

@@ -49,6 +49,7 @@ impl Controller {
             }
             UplinkEvent::Ack { message } => self.ack(now, message),
             UplinkEvent::Sent { through } => self.outbox.sent(through),
+            UplinkEvent::Certificates { ends } => self.certificates = ends,
         }
     }
 

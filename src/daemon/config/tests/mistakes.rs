@@ -47,9 +47,9 @@ port = "/dev/ttyUSB0"
             r#"5:13 controller.time_zone: "Europe/Olso" is not an IANA time zone; expected a name such as Europe/Oslo or UTC; expected an IANA time zone such as "Europe/Oslo""#,
             r#"6:13 controller.state_dir: "state" is not an absolute path"#,
             "8:1 mqtt.trusted_keys: missing, so nothing central says would be believed; expected [[mqtt.trusted_keys]] with kid and public_key, or allow_unsigned = true where everybody who can write to the broker may open doors",
-            r#"9:7 mqtt.url: "tcp://broker" does not begin with mqtt://; expected a broker's address such as mqtt://broker.example:1883"#,
+            r#"9:7 mqtt.url: "tcp://broker" does not begin with mqtts:// or mqtt://; expected a broker's address such as mqtts://broker.example:8883"#,
             "10:17 mqtt.password_file: needs a username beside it",
-            "11:1 mqtt.alow_unsigned: unknown key; expected one of allow_unsigned, password_file, session_expiry_s, trusted_keys, url, username",
+            "11:1 mqtt.alow_unsigned: unknown key; expected one of allow_unsigned, ca_file, cert_file, keep_alive_s, key_file, password_file, session_expiry_s, tls_min, trusted_keys, url, username",
             "14:19 journal.release_wait_ms: 0 is not a number of milliseconds, 1 to 10000",
             r#"15:10 journal.keep_s: "90 days" is not a number of seconds, 3600 to 315360000"#,
             r#"19:7 boards[0].url: "port" is not a port; expected a Modbus TCP address such as modbus+tcp://10.0.0.20:502"#,
@@ -68,6 +68,50 @@ port = "/dev/ttyUSB0"
 }
 
 #[test]
+fn certificates_come_in_pairs_and_with_tls() {
+    let with = |url: &str, keys: &str| {
+        let text = LEAST.replace("url = \"mqtt://broker.example\"", &format!("url = \"{url}\"\n{keys}"));
+        said(&text)
+    };
+    let ca = "ca_file = \"/etc/ca.pem\"";
+    let (cert, key) = ("cert_file = \"/etc/own.pem\"", "key_file = \"/etc/own.key\"");
+    assert_eq!(with("mqtts://broker", ca), [""; 0]);
+    assert_eq!(with("mqtts://broker", &[ca, cert, key].join("\n")), [""; 0]);
+    assert_eq!(
+        with("mqtts://broker", &[ca, cert].join("\n")),
+        ["9:13 mqtt.cert_file: needs a key_file beside it"]
+    );
+    assert_eq!(
+        with("mqtts://broker", &[ca, key].join("\n")),
+        ["9:12 mqtt.key_file: needs a cert_file beside it"]
+    );
+    assert_eq!(
+        with("mqtts://broker", ""),
+        [
+            "6:1 mqtt.ca_file: missing; expected the PEM file of the authority that signs the broker's certificate \
+          (for a public one, the system's: /etc/ssl/certs/ca-certificates.crt)"
+        ]
+    );
+    let only_tls = "is for TLS only; expected a url with mqtts:// beside it";
+    assert_eq!(
+        with("mqtt://broker", &[ca, cert, key, "tls_min = \"1.2\""].join("\n")),
+        [
+            format!("8:11 mqtt.ca_file: {only_tls}"),
+            format!("9:13 mqtt.cert_file: {only_tls}"),
+            format!("10:12 mqtt.key_file: {only_tls}"),
+            format!("11:11 mqtt.tls_min: {only_tls}")
+        ]
+    );
+    assert_eq!(
+        with("mqtts://broker", &[ca, "tls_min = \"1.1\"\nkeep_alive_s = 4"].join("\n")),
+        [
+            r#"9:11 mqtt.tls_min: "1.1" is not "1.3" or "1.2""#,
+            "10:16 mqtt.keep_alive_s: 4 is not a number of seconds, 5 to 3600"
+        ]
+    );
+}
+
+#[test]
 fn what_is_missing_is_named_at_the_table_that_lacks_it() {
     assert_eq!(
         said(""),
@@ -81,7 +125,7 @@ fn what_is_missing_is_named_at_the_table_that_lacks_it() {
         [
             "1:1 controller.id: missing; expected 1 to 64 characters a-z 0-9 -",
             r#"1:1 controller.time_zone: missing; expected an IANA time zone such as "Europe/Oslo""#,
-            "2:1 mqtt.url: missing; expected a broker's address such as mqtt://broker.example:1883",
+            "2:1 mqtt.url: missing; expected a broker's address such as mqtts://broker.example:8883",
             "2:1 mqtt.trusted_keys: missing, so nothing central says would be believed; expected [[mqtt.trusted_keys]] with kid and public_key, or allow_unsigned = true where everybody who can write to the broker may open doors",
             "4:1 boards[0].id: missing; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
             "4:1 boards[0].url: missing; expected a Modbus TCP address such as modbus+tcp://10.0.0.20:502",
