@@ -1,6 +1,7 @@
 //! The database: opening it (and what is done when that fails), generations, staging, notes.
 
 use std::{
+    collections::BTreeMap,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -16,10 +17,10 @@ use crate::{
         index::{Index, Owners},
         let_in::LetIn,
     },
-    domain::{At, BookingId, HolderId, Record, UidHash},
+    domain::{At, BookingId, DoorId, HolderId, Record, UidHash},
     wire::{
         feed::Sealed,
-        stored::{Heard, Position, SCHEMA, decode, encode},
+        stored::{Heard, Position, SCHEMA, StoredModes, decode, encode},
     },
 };
 
@@ -49,6 +50,7 @@ pub struct Database {
     db: Db,
     meta: Tree,
     let_in: Tree,
+    modes: Tree,
     generation: u64,
     records: Tree,
     position: Position,
@@ -73,7 +75,8 @@ pub struct Loaded {
     pub position: Position,
     pub let_in: LetIn,
     pub heard: Heard,
-    /// Journal entries after this one may say more about who has been let in.
+    pub modes: BTreeMap<DoorId, StoredModes>,
+    /// Journal entries after this one may say more about who has been let in, and about doors' modes.
     pub checkpoint: u64,
     /// Why the cache had to be set aside, if it had: a sentence for the journal.
     pub recovered: Option<String>,
@@ -107,7 +110,7 @@ impl Database {
             .open()
             .map_err(CacheError::sled("opened"))?;
         let open = |name: String| db.open_tree(name).map_err(CacheError::sled("opened"));
-        let (meta, let_in) = (open("meta".into())?, open("let_in".into())?);
+        let (meta, let_in, modes) = (open("meta".into())?, open("let_in".into())?, open("modes".into())?);
         check_owner(&meta, &config, was_there)?;
         let generation = number(&meta, KEY_GENERATION)?;
         let records = open(tree_name(generation))?;
@@ -118,7 +121,7 @@ impl Database {
         };
         let path = path.to_owned();
         let database =
-            Database { config, path, db, meta, let_in, generation, records, position, staging: None };
+            Database { config, path, db, meta, let_in, modes, generation, records, position, staging: None };
         database.drop_other_generations()?;
         database.flush()?;
         Ok(database)
@@ -257,6 +260,7 @@ impl Database {
                 self.let_in.insert(key, encode(at)?).map_err(CacheError::sled("written"))?;
                 put(&self.meta, KEY_CHECKPOINT, seq)
             }
+            Note::Modes { door, modes } => put(&self.modes, door.as_str(), modes),
             Note::Forget { booking } => {
                 for pair in self.let_in.scan_prefix(format!("{booking} ")) {
                     let (key, _) = pair.map_err(CacheError::sled("read"))?;
@@ -287,6 +291,7 @@ impl Database {
             position,
             let_in: self.load_let_in()?,
             heard: get(&self.meta, KEY_HEARD)?.unwrap_or_default(),
+            modes: self.load_modes()?,
             checkpoint: number(&self.meta, KEY_CHECKPOINT)?,
             recovered: None,
         })
@@ -303,6 +308,17 @@ impl Database {
             }
         }
         Ok(let_in)
+    }
+
+    fn load_modes(&self) -> Result<BTreeMap<DoorId, StoredModes>, CacheError> {
+        let mut modes = BTreeMap::new();
+        for pair in &self.modes {
+            let (door, value) = pair.map_err(CacheError::sled("read"))?;
+            if let Ok(door) = DoorId::new(&String::from_utf8_lossy(&door)) {
+                modes.insert(door, decode(&value)?);
+            }
+        }
+        Ok(modes)
     }
 
     /// A snapshot that was interrupted, or one that was replaced and not yet removed.
