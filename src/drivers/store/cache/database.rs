@@ -1,6 +1,7 @@
 //! The database: opening it (and what is done when that fails), generations, staging, notes.
 
 use std::{
+    collections::BTreeMap,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -16,11 +17,11 @@ use crate::{
         index::{Index, Owners},
         let_in::LetIn,
     },
-    domain::{At, BookingId, HolderId, Record, UidHash},
+    domain::{At, BookingId, DoorId, HolderId, Record, UidHash},
     wire::{
         Digest,
         feed::Sealed,
-        stored::{Heard, Position, SCHEMA, decode, encode},
+        stored::{Heard, Position, SCHEMA, StoredModes, decode, encode},
     },
 };
 
@@ -50,6 +51,7 @@ pub struct Database {
     db: Db,
     meta: Tree,
     let_in: Tree,
+    modes: Tree,
     generation: u64,
     records: Tree,
     position: Position,
@@ -83,7 +85,8 @@ pub struct Loaded {
     pub position: Position,
     pub let_in: LetIn,
     pub heard: Heard,
-    /// Journal entries after this one may say more about who has been let in.
+    pub modes: BTreeMap<DoorId, StoredModes>,
+    /// Journal entries after this one may say more about who has been let in, and about doors' modes.
     pub checkpoint: u64,
     /// Why the cache had to be set aside, if it had: a sentence for the journal.
     pub recovered: Option<String>,
@@ -117,7 +120,7 @@ impl Database {
             .open()
             .map_err(CacheError::sled("opened"))?;
         let open = |name: String| db.open_tree(name).map_err(CacheError::sled("opened"));
-        let (meta, let_in) = (open("meta".into())?, open("let_in".into())?);
+        let (meta, let_in, modes) = (open("meta".into())?, open("let_in".into())?, open("modes".into())?);
         check_owner(&meta, &config, was_there)?;
         let generation = number(&meta, KEY_GENERATION)?;
         let records = open(tree_name(generation))?;
@@ -128,7 +131,7 @@ impl Database {
         };
         let path = path.to_owned();
         let database =
-            Database { config, path, db, meta, let_in, generation, records, position, staging: None };
+            Database { config, path, db, meta, let_in, modes, generation, records, position, staging: None };
         database.drop_other_generations()?;
         database.flush()?;
         Ok(database)
@@ -267,6 +270,7 @@ impl Database {
                 self.let_in.insert(key, encode(at)?).map_err(CacheError::sled("written"))?;
                 put(&self.meta, KEY_CHECKPOINT, seq)
             }
+            Note::Modes { door, modes } => put(&self.modes, door.as_str(), modes),
             Note::Forget { booking } => {
                 for pair in self.let_in.scan_prefix(format!("{booking} ")) {
                     let (key, _) = pair.map_err(CacheError::sled("read"))?;
@@ -305,6 +309,7 @@ impl Database {
             position,
             let_in: self.load_let_in()?,
             heard: get(&self.meta, KEY_HEARD)?.unwrap_or_default(),
+            modes: self.load_modes()?,
             checkpoint: number(&self.meta, KEY_CHECKPOINT)?,
             recovered: None,
         })
@@ -321,6 +326,17 @@ impl Database {
             }
         }
         Ok(let_in)
+    }
+
+    fn load_modes(&self) -> Result<BTreeMap<DoorId, StoredModes>, CacheError> {
+        let mut modes = BTreeMap::new();
+        for pair in &self.modes {
+            let (door, value) = pair.map_err(CacheError::sled("read"))?;
+            if let Ok(door) = DoorId::new(&String::from_utf8_lossy(&door)) {
+                modes.insert(door, decode(&value)?);
+            }
+        }
+        Ok(modes)
     }
 
     /// A snapshot that was interrupted, or one that was replaced and not yet removed.
