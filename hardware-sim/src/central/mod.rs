@@ -27,6 +27,7 @@ mod lines;
 mod link;
 #[cfg(test)]
 mod live_tests;
+pub mod members;
 pub mod session;
 #[cfg(test)]
 mod session_tests;
