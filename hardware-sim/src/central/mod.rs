@@ -193,6 +193,12 @@ impl Central {
         Builder::new(broker_url, controller)
     }
 
+    /// Whose it is.
+    #[must_use]
+    pub fn controller(&self) -> &str {
+        &self.controller
+    }
+
     /// What was found in its files at the start, as sentences.
     #[must_use]
     pub fn found(&self) -> &[String] {
@@ -334,6 +340,13 @@ impl Central {
     #[must_use]
     pub fn events(&self) -> Vec<Value> {
         self.shared.look(|session| session.ledger.events().to_vec())
+    }
+
+    /// The same from a [`Central::mark`] on, each with the journal it is of.
+    #[must_use]
+    pub fn entries_from(&self, mark: usize) -> Vec<(String, Value)> {
+        let owned = |(journal, event): (&str, &Value)| (journal.to_owned(), event.clone());
+        self.shared.look(|session| session.ledger.entries_from(mark).map(owned).collect())
     }
 
     /// How many events are stored: a mark for [`Central::wait_for_event_after`].

@@ -34,7 +34,7 @@ mod books;
 pub mod calendar;
 #[cfg(test)]
 mod properties;
-mod records;
+pub(in crate::central) mod records;
 mod refusal;
 mod rules;
 pub mod site;

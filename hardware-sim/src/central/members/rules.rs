@@ -129,11 +129,19 @@ impl Books {
         [heard, is(card, status)].into_iter().chain(visited).collect()
     }
 
-    pub(super) fn member(&self, id: &str) -> Result<&Member, Refusal> {
+    /// The member with that id.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn member(&self, id: &str) -> Result<&Member, Refusal> {
         self.members.get(id).ok_or_else(|| Refusal::UnknownMember { id: id.to_owned() })
     }
 
-    pub(super) fn location(&self, id: &str) -> Result<&Location, Refusal> {
+    /// The location with that id.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn location(&self, id: &str) -> Result<&Location, Refusal> {
         let known = || list(self.site.locations.iter().map(|location| location.id.as_str()));
         self.site.location(id).ok_or_else(|| Refusal::UnknownLocation { id: id.to_owned(), known: known() })
     }
