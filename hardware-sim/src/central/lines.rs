@@ -8,10 +8,14 @@ use super::digest::event_hash;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Hex digits of the hash that are kept: 64 bits find an accident; against malice a file on one's own disk has none.
 const SUM_DIGITS: usize = 16;
+
+/// There are cards' numbers in what central keeps.
+const OWNER_ONLY: u32 = 0o600;
 
 /// Why a file of lines does not do its part.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +64,7 @@ impl Lines {
     pub fn open(path: &Path) -> Result<(Lines, Found), LinesError> {
         let disk = |what| move |source| LinesError::Disk { path: path.to_owned(), what, source };
         let mut options = OpenOptions::new();
-        let opened = options.read(true).append(true).create(true).open(path);
+        let opened = options.read(true).append(true).create(true).mode(OWNER_ONLY).open(path);
         let file = opened.map_err(disk("opened"))?;
         lock(path, &file)?;
         let bytes = fs::read(path).map_err(disk("read"))?;
@@ -111,7 +115,7 @@ impl Lines {
         let mut new = self.path.clone().into_os_string();
         new.push(".new");
         let write = || -> io::Result<File> {
-            let mut file = OpenOptions::new().append(true).create(true).open(&new)?;
+            let mut file = OpenOptions::new().append(true).create(true).mode(OWNER_ONLY).open(&new)?;
             file.set_len(0)?;
             let mut buffered = io::BufWriter::new(&file);
             for value in values {
@@ -189,6 +193,7 @@ fn unsealed(line: &[u8]) -> Option<Value> {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::os::unix::fs::MetadataExt as _;
 
     fn line(number: u64) -> Value {
         json!({ "n": number, "what": "a line" })
@@ -204,6 +209,7 @@ mod tests {
         let path = folder.path().join("lines");
         let (mut lines, found) = Lines::open(&path).unwrap();
         assert_eq!(found, Found::default());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, OWNER_ONLY);
         lines.append([line(1), line(2)]).unwrap();
         lines.append([line(3)]).unwrap();
         assert!(matches!(Lines::open(&path), Err(LinesError::InUse { .. })));

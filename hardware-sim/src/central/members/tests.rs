@@ -6,43 +6,8 @@ use super::*;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-/// Two locations: one with hours, one open around the clock.
-pub(super) const SITE: &str = r#"
-[[plans]]
-id = "community"
-credit_price = 120
-currency = "NOK"
-
-[[locations]]
-id = "oslo-1"
-name = "Oslo"
-time_zone = "Europe/Oslo"
-perimeter = ["perimeter"]
-opening_hours = [{ days = ["mon", "tue", "wed", "thu", "fri"], from = "07:00", to = "19:00" }]
-exceptions = [{ date = "2026-11-26", name = "Stock-taking", opening_hours = [["10:00", "12:00"]], staffed_hours = [] }]
-rooms = [{ id = "room-4", zone = "room-4", capacity = 3 }, { id = "hall", zone = "hall", capacity = 20, credits_per_hour = 3 }]
-desks = [{ id = "desk-1", zone = "floor-2" }, { id = "desk-2", zone = "floor-2" }, { id = "desk-3", zone = "floor-3" }]
-
-[[locations]]
-id = "bergen-1"
-name = "Bergen"
-time_zone = "Europe/Oslo"
-perimeter = ["perimeter"]
-open_24h = true
-rooms = [{ id = "room-4", zone = "room-4", capacity = 2 }]
-desks = [{ id = "desk-1", zone = "floor-2" }]
-
-[[members]]
-id = "ada"
-home = "oslo-1"
-visited = true
-cards = ["04A1B2C3D4E501"]
-
-[[members]]
-id = "new"
-home = "oslo-1"
-cards = ["04A1B2C3D4E502"]
-"#;
+/// Two locations: one with hours, one open around the clock. It is also what people start their own file from.
+pub(super) const SITE: &str = include_str!("../../../site.example.toml");
 
 /// A Monday, eight o'clock in Oslo.
 pub(super) fn now() -> DateTime<Utc> {
@@ -443,7 +408,7 @@ fn a_site_file_that_contradicts_itself_is_told_everything_at_once() {
     assert!(error.contains("home paris of member ada is no location here"), "{error}");
     std::fs::write(&path, SITE.replace("04A1B2C3D4E502", "04A1B2C3D4E5XX")).unwrap();
     let error = Site::read(&path).unwrap_err().to_string();
-    assert!(error.contains("line 35:") && !error.contains("E5XX"), "{error}");
+    assert!(error.contains("line 50:") && !error.contains("E5XX"), "{error}");
     std::fs::write(&path, SITE).unwrap();
     assert_eq!(Site::read(&path).unwrap().locations.len(), 2);
 }

@@ -71,7 +71,8 @@ struct RunArgs {
     /// The controller to be central for, without rules: the id in its configuration
     #[arg(long, value_name = "ID", required_unless_present = "site", conflicts_with = "site")]
     controller: Option<String>,
-    /// Be the front office of these locations: hours, rooms, desks and members, as TOML
+    /// Be the front office of these locations: hours, rooms, desks and members, as TOML; hardware-sim/site.example.toml
+    /// shows all of it
     #[arg(long, value_name = "FILE")]
     site: Option<PathBuf>,
     /// With --site: keep the books, and each location's feed and events, in this folder (default: in memory)
