@@ -84,8 +84,12 @@ pub enum TlsError {
 }
 
 fn listed(names: &[String]) -> String {
-    // What is presented comes from a stranger: cut it.
-    let named: Vec<String> = names.iter().take(5).map(|name| name.chars().take(80).collect()).collect();
+    // The library says `DnsName("broker.example")`. What is presented comes from a stranger: cut it.
+    let bare = |name: &String| {
+        let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+        inner.trim_matches('"').chars().take(80).collect()
+    };
+    let named: Vec<String> = names.iter().take(5).map(bare).collect();
     if named.is_empty() { String::new() } else { format!("; it is for {}", named.join(", ")) }
 }
 
