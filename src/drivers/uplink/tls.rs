@@ -9,6 +9,7 @@ use std::{fmt, io, sync::Arc};
 use tokio_rustls::rustls::{
     AlertDescription, CertificateError, ClientConfig, Error, PeerIncompatible, RootCertStore,
     SupportedProtocolVersion,
+    client::Resumption,
     crypto::ring::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, UnixTime},
     version::{TLS12, TLS13},
@@ -44,10 +45,13 @@ pub fn client(roots: RootCertStore, identity: Option<Identity>, min: TlsMin) -> 
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(min.versions())?
         .with_root_certificates(roots);
-    match identity {
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key),
-        None => Ok(builder.with_no_client_auth()),
-    }
+    let mut config = match identity {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
+        None => builder.with_no_client_auth(),
+    };
+    // A session that is resumed is not verified again: a certificate that has ended since would do.
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 /// Why TLS with the broker failed.
