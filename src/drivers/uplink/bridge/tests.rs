@@ -106,7 +106,8 @@ async fn a_broker_that_takes_nothing_ends_it_too() {
     let end = task.await.unwrap();
     assert!(matches!(end, Err(TransportError::Stuck(_))), "{end:?}");
     assert!(clock::instant() - start < KEEP_ALIVE * 2);
-    (pour.abort(), talk.abort());
+    pour.abort();
+    talk.abort();
 }
 
 #[tokio::test]
