@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::index::{Index, Owners};
 use crate::{
-    domain::{At, BoardId, BookingId, DoorId, Entry, HolderId, ReaderId, Record, Uid},
+    domain::{At, BoardId, BookingId, DoorId, DoorOrder, Entry, HolderId, ReaderId, Record, Uid},
     wire::{
         feed::{Ack, Feed, MessageError, Sealed},
         outgoing::{DoorState, Status, Sync},
-        stored::{Heard, Position},
+        stored::{Heard, Position, StoredModes},
     },
 };
 
@@ -85,6 +85,8 @@ pub enum BoardEvent {
     /// The coil was read back as no longer driven after its pulse: by `true` in time, by `false` it had to be
     /// switched off by us.
     Ended { ticket: u64, by_board: bool },
+    /// The coil was switched off, and read back so. Nothing further is said of pulses that ran on it.
+    Secured { ticket: u64 },
 }
 
 /// What a board's driver is asked to do. Commands go ahead of polls.
@@ -92,12 +94,23 @@ pub enum BoardEvent {
 pub enum BoardCommand {
     /// Drive the coil for `hold`, timed by the board itself, so that it ends whatever becomes of us.
     Pulse { ticket: u64, coil: u8, hold: Duration, warrant: Warrant },
+    /// Switch the coil off, whatever pulse runs on it. Needs no warrant: it opens nothing.
+    Secure { ticket: u64, coil: u8 },
+}
+
+impl BoardCommand {
+    pub fn ticket(&self) -> u64 {
+        match self {
+            BoardCommand::Pulse { ticket, .. } | BoardCommand::Secure { ticket, .. } => *ticket,
+        }
+    }
 }
 
 /// Why a strike may be driven. There is no other way to make [`BoardCommand::Pulse`] than with one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Warrant {
-    /// The decision or command stands in the journal, on disk.
+    /// The decision, the command or the change of mode stands in the journal, on disk. A mode that keeps a door open
+    /// has its pulse renewed on the one entry, for as long as it lasts.
     Recorded(Recorded),
     /// The disk took longer than `journal.release_wait_ms`: the entry of this `seq` is marked `late` (targets,
     /// "recording before release").
@@ -195,6 +208,11 @@ pub enum Note {
     Forget {
         booking: BookingId,
     },
+    /// A door's mode is now this. Of one that opens it is noted once its entry is on disk.
+    Modes {
+        door: DoorId,
+        modes: StoredModes,
+    },
 }
 
 /// What the cache says.
@@ -265,16 +283,22 @@ pub enum Staged {
 /// What the link to central says.
 #[derive(Debug)]
 pub enum UplinkEvent {
+    /// `is_resumed`: the broker has kept what was sent while we were away.
     Connected {
         detail: String,
+        is_resumed: bool,
     },
+    /// The broker says in our name that we are offline, as a will that comes late does.
+    SaidOffline,
     /// Said once for each loss; the driver goes on trying for ever.
     Disconnected {
         detail: String,
     },
-    /// A message on `feed`. The next one comes when this one is `Done`, or after a new connection.
+    /// A message on `feed`. The next one comes when this one is `Done`, or after a new connection. `again`: the
+    /// broker delivers it once more because it was not acknowledged.
     Feed {
         token: u64,
+        again: bool,
         message: Result<Feed, MessageError>,
     },
     Ack {
@@ -349,11 +373,7 @@ pub struct OperatorEvent {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorRequest {
-    /// Open once, as a tap would.
-    Access {
-        door: DoorId,
-        reason: Option<String>,
-    },
+    Door { door: DoorId, order: DoorOrder, reason: Option<String> },
     Resync,
 }
 

@@ -10,7 +10,9 @@ pub mod door;
 pub mod event;
 pub mod index;
 pub mod let_in;
+pub mod modes;
 pub mod outbox;
+pub mod refusals;
 pub mod settings;
 pub mod sync;
 

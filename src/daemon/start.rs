@@ -1,7 +1,8 @@
 //! From a configuration to a running site: one short function a subsystem, in the order they need each other.
 
-use std::{net::IpAddr, path::PathBuf, rc::Rc, sync::mpsc, thread::JoinHandle};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, rc::Rc, sync::mpsc, thread::JoinHandle};
 
+use serde_json::Value;
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
@@ -18,9 +19,11 @@ use crate::{
     control::{
         Controller, Event, UplinkCommand,
         controller::{JournalEnd, Restored},
+        let_in::LetIn,
+        modes,
         settings::Settings,
     },
-    domain::{At, BookingId, EntryKind, HolderId},
+    domain::{At, BookingId, DoorId, DoorMode, EntryKind, HolderId},
     drivers::{
         store::{
             barrier,
@@ -31,7 +34,11 @@ use crate::{
         },
         uplink::mqtt,
     },
-    wire::UidHasher,
+    wire::{
+        Inbox, UidHasher,
+        jws::Trust,
+        stored::{StoredEnd, StoredModes},
+    },
 };
 
 /// Why the daemon did not start.
@@ -150,8 +157,12 @@ fn restore(
         uid_check: hasher.check(),
         doors: settings.places(),
     })?;
-    let Loaded { index, position, mut let_in, heard, checkpoint, recovered } = loaded;
-    replay_guests(&mut Reader::of_state(&config.state_dir), checkpoint, opened.end.seq, &mut let_in);
+    let Loaded { index, position, mut let_in, heard, mut modes, checkpoint, recovered } = loaded;
+    let mut reader = Reader::of_state(&config.state_dir);
+    replay(&mut reader, checkpoint, opened.end.seq, |event| {
+        replay_guest(event, &mut let_in);
+        replay_mode(event, &mut modes);
+    });
     let remarks = recovered.iter().map(|d| remark(&format!("cache: {d}")));
     let torn = opened.torn.iter().map(|d| remark(&format!("journal: {d}")));
     let journal = JournalEnd {
@@ -159,6 +170,7 @@ fn restore(
         seq: opened.end.seq,
         acknowledged: opened.acknowledged,
         at: opened.end.at,
+        on_disk: opened.on_disk(),
     };
     tracing::info!(
         credentials = index.credentials(),
@@ -169,31 +181,65 @@ fn restore(
         "restored"
     );
     let remarks = remarks.chain(torn).collect();
-    Ok((database, Restored { index, position, let_in, heard, journal, remarks }))
+    Ok((database, Restored { index, position, let_in, heard, journal, modes, remarks }))
 }
 
 fn remark(detail: &str) -> EntryKind {
     EntryKind::StoreRecovered { count: 1, detail: detail.to_owned() }
 }
 
-/// Guests let in after the cache's last note stand in the journal.
-fn replay_guests(reader: &mut Reader, after: u64, through: u64, let_in: &mut crate::control::let_in::LetIn) {
+/// What happened after the cache's last note stands in the journal: guests let in, and changes of doors' modes.
+fn replay(reader: &mut Reader, after: u64, through: u64, mut each: impl FnMut(&Value)) {
     const SLICE: usize = 1000;
+    const TYPES: [&str; 2] = ["\"guest.arrived\"", "\"door.mode_changed\""];
     let mut from = after + 1;
     loop {
         let lines = reader.read(from, through, SLICE, usize::MAX);
         let Some(last) = lines.last().map(|l| l.seq) else { return };
-        for line in lines.iter().filter(|l| l.text.contains("\"guest.arrived\"")) {
-            let Some(event) = line.value() else { continue };
-            let text = |field: &str| event.get(field).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-            let ids =
-                (BookingId::new(&text("booking")), HolderId::new(&text("holder")), At::parse(&text("at")));
-            if let (Ok(booking), Ok(holder), Ok(at)) = ids {
-                let_in.add(booking, holder, at);
-            }
-        }
+        let told = lines.iter().filter(|l| TYPES.iter().any(|kind| l.text.contains(kind)));
+        told.filter_map(|line| line.value()).for_each(|event| each(&event));
         from = last + 1;
     }
+}
+
+fn text<'a>(event: &'a Value, field: &str) -> &'a str {
+    event.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn replay_guest(event: &Value, let_in: &mut LetIn) {
+    if text(event, "type") != "guest.arrived" {
+        return;
+    }
+    let ids = (
+        BookingId::new(text(event, "booking")),
+        HolderId::new(text(event, "holder")),
+        At::parse(text(event, "at")),
+    );
+    if let (Ok(booking), Ok(holder), Ok(at)) = ids {
+        let_in.add(booking, holder, at);
+    }
+}
+
+fn replay_mode(event: &Value, modes: &mut BTreeMap<DoorId, StoredModes>) {
+    let (door, to) = (DoorId::new(text(event, "door")), DoorMode::parse(text(event, "to")));
+    let (Ok(door), Some(to), Some(seq)) = (door, to, event.get("seq").and_then(Value::as_u64)) else {
+        return;
+    };
+    if text(event, "type") != "door.mode_changed" {
+        return;
+    }
+    let stored = modes.entry(door).or_default();
+    if seq <= stored.seq {
+        return;
+    }
+    let timed = At::parse(text(event, "until")).ok().map(|until| {
+        // An instant of a clock in doubt is none: such a mode ends with the restart.
+        let at = (text(event, "clock") != "untrusted").then_some(until);
+        let for_s =
+            At::parse(text(event, "at")).map_or(0, |from| until.since(from).as_secs().saturating_add(1));
+        StoredEnd { at, for_s: u32::try_from(for_s).unwrap_or(u32::MAX) }
+    });
+    *stored = modes::replay(stored, seq, to, timed);
 }
 
 /// The link's own thread and runtime.
@@ -203,9 +249,11 @@ fn start_uplink(
     journal_id: String,
     events: Sender<Event>,
 ) -> Result<(Sender<UplinkCommand>, JoinHandle<()>), StartError> {
-    tracing::warn!(
-        "messages from central are not signed (mqtt.allow_unsigned): whoever can write to the broker can open doors"
-    );
+    if config.mqtt.trust == Trust::Anyone {
+        tracing::warn!(
+            "messages from central are not signed (mqtt.allow_unsigned): whoever can write to the broker can open doors"
+        );
+    }
     warn_of_password_in_clear(config);
     let uplink = mqtt::Config {
         controller: config.controller.clone(),
@@ -216,6 +264,7 @@ fn start_uplink(
         session_expiry_s: config.mqtt.session_expiry_s,
         journal_id,
     };
+    let inbox = Inbox { controller: config.controller.clone(), trust: config.mqtt.trust.clone(), hasher };
     let mut reader = Reader::of_state(&config.state_dir);
     let source: mqtt::EventSource = Box::new(move |from, through, bytes| {
         let count = usize::try_from(through.saturating_sub(from) + 1).unwrap_or(usize::MAX);
@@ -228,7 +277,7 @@ fn start_uplink(
         .spawn(move || match current_thread() {
             Ok(runtime) => {
                 let _heard = started.send(Ok(()));
-                runtime.block_on(mqtt::run(uplink, hasher, source, events, waiting));
+                runtime.block_on(mqtt::run(uplink, inbox, source, events, waiting));
                 // Not to wait for a name that is being resolved, which can't be called off.
                 runtime.shutdown_background();
             }

@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use super::{
-    At, BoardId, BookingId, ClockTrust, CredentialId, Decision, Direction, DoorId, GrantId, HolderId,
-    ReaderId, Reason,
+    At, BoardId, BookingId, ClockTrust, CredentialId, Decision, Direction, DoorId, DoorMode, GrantId,
+    HolderId, ReaderId, Reason,
 };
 
 /// One entry, before the journal chains it: `prev` and `hash` are added where it is written.
@@ -99,6 +99,16 @@ pub enum EntryKind {
     DoorOpened { door: DoorId },
     #[serde(rename = "door.closed")]
     DoorClosed { door: DoorId },
+    #[serde(rename = "door.mode_changed")]
+    ModeChanged {
+        door: DoorId,
+        from: DoorMode,
+        to: DoorMode,
+        by: String,
+        /// When the mode ends by itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<At>,
+    },
     #[serde(rename = "rex.pressed")]
     RexPressed { door: DoorId },
     /// The board does not confirm what was asked.

@@ -8,6 +8,7 @@ mod exits;
 mod feed;
 mod guests;
 mod lifecycle;
+mod modes;
 mod neighbours;
 mod outage;
 mod renewal;

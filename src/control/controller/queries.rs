@@ -80,6 +80,7 @@ impl Controller {
             digest: position.digest.to_string(),
             central_at: self.heard.central_at.map(At::floor_ms),
             stale: self.stale,
+            refused: self.refusals.counts().map(|(what, count)| (what.to_owned(), count)).collect(),
             queue: self.outbox.recorded_through() - self.outbox.acknowledged_through(),
             snapshot: self.sync.snapshot_progress(),
             certificates: self.certificate_reports(),

@@ -8,6 +8,7 @@ mod sections;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::{
     fmt,
@@ -20,6 +21,7 @@ pub use self::sections::{Board, Door, Input, Lock, Reader, ReaderDriver, Rex};
 use crate::{
     domain::{ControllerId, Zone},
     drivers::uplink::keeper::Account,
+    wire::jws::Trust,
 };
 
 /// A configuration that was found good.
@@ -46,6 +48,8 @@ pub struct Mqtt {
     pub broker: Broker,
     pub account: Option<Account>,
     pub session_expiry_s: u32,
+    /// Whose messages are believed to be central's.
+    pub trust: Trust,
     pub keep_alive: Duration,
 }
 

@@ -8,6 +8,7 @@ use super::{
     Broker, Config, Mqtt, Problem,
     sections::{Board, Door, Input, Reader, ReaderDriver},
     table::{Found, Problems, Table},
+    trust,
 };
 use crate::{
     domain::{ControllerId, Zone},
@@ -90,18 +91,11 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
         table.number_or("session_expiry_s", (0, 0xFFFF_FFFE), "a number of seconds", 604_800);
     // Below five seconds a busy link would look dead; above, a dead one alive for too long.
     let keep_alive = table.seconds("keep_alive_s", (5, 3600), 30);
-    // One that is there and no flag has been said already.
-    if table.exists() && !table.flag("allow_unsigned", table.has("allow_unsigned")) {
-        table.problem(
-            "allow_unsigned",
-            &table.place("allow_unsigned"),
-            "this version can't verify signatures yet, so nothing central says would be believed; \
-             set allow_unsigned = true where the broker is trusted",
-        );
-    }
+    let trust = trust::read(&table);
     table.end();
     let account = username.map(|username| Account { username, password_file });
-    Some(Mqtt { broker: broker?, account, session_expiry_s: session_expiry_s as u32, keep_alive })
+    let session_expiry_s = session_expiry_s as u32;
+    Some(Mqtt { broker: broker?, account, session_expiry_s, keep_alive, trust: trust? })
 }
 
 /// Nothing is named twice, and nothing is used twice.

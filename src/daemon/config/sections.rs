@@ -141,6 +141,16 @@ impl Lock {
     fn read(table: Table<'_>) -> Option<Lock> {
         let board = board(&table);
         let coil = channel(&table, "coil");
+        // Driven to lock, a board's timed pulse can't hold it, and a dead daemon would leave it open.
+        let driven_to_open = |text: &str| match text {
+            "secure" => Ok(()),
+            "safe" => Err("\"safe\" (driven to lock) needs a board whose outputs the host holds, \
+                           which this version can't drive yet; wire the lock to the relay's closed contact"),
+            _ => Err("is not known"),
+        };
+        if table.has("fail") {
+            table.parsed("fail", "\"secure\" (driven to open)", driven_to_open);
+        }
         let strike = table.seconds("strike_s", (1, LONGEST_STRIKE_S), 5);
         let extended = table.number("extended_s", (1, LONGEST_STRIKE_S), "a number of seconds");
         if let Some(short) = extended.as_ref().filter(|e| Duration::from_secs(e.value) < strike) {

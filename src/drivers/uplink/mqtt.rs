@@ -34,8 +34,8 @@ use crate::{
     domain::ControllerId,
     drivers::{backoff::Backoff, clock},
     wire::{
-        UidHasher,
-        feed::{Feed, MessageError, ack, feed},
+        Inbox,
+        feed::{Feed, MessageError},
         outgoing::{Offline, events, to_json},
     },
 };
@@ -107,7 +107,7 @@ const REQUESTS: usize = (1 << 16) + 512;
 /// Serves the link until `commands` is closed.
 pub async fn run(
     config: Config,
-    hasher: UidHasher,
+    inbox: Inbox,
     mut source: EventSource,
     events: Sender<Event>,
     mut commands: Receiver<UplinkCommand>,
@@ -117,7 +117,7 @@ pub async fn run(
     let mut said = String::new();
     let mut keeper = Keeper::new(config.tls.clone(), config.account.clone());
     loop {
-        let mut session = Session::connect(&config, &hasher, &events, &mut source, &mut tokens, &mut keeper);
+        let mut session = Session::connect(&config, &inbox, &events, &mut source, &mut tokens, &mut keeper);
         let ended = session.serve(&mut commands).await;
         let was_up = session.up;
         match ended {
@@ -162,7 +162,7 @@ async fn say(events: &Sender<Event>, what: UplinkEvent) {
 /// One connection.
 struct Session<'a> {
     config: &'a Config,
-    hasher: &'a UidHasher,
+    inbox: &'a Inbox,
     events: &'a Sender<Event>,
     client: AsyncClient,
     packets: Receiver<Result<Incoming, LinkError>>,
@@ -189,7 +189,7 @@ impl Drop for Session<'_> {
 impl<'a> Session<'a> {
     fn connect(
         config: &'a Config,
-        hasher: &'a UidHasher,
+        inbox: &'a Inbox,
         events: &'a Sender<Event>,
         source: &'a mut EventSource,
         tokens: &'a mut u64,
@@ -207,7 +207,7 @@ impl<'a> Session<'a> {
         let feed = VecDeque::new();
         Session {
             config,
-            hasher,
+            inbox,
             events,
             client,
             packets,
@@ -270,7 +270,7 @@ impl<'a> Session<'a> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the other packets are the event loop's business")]
     async fn packet(&mut self, packet: Incoming) -> Result<(), LinkError> {
         match packet {
-            Incoming::ConnAck(_) => {
+            Incoming::ConnAck(answer) => {
                 let filter = |suffix| Filter::new(self.topic(suffix), QoS::AtLeastOnce);
                 self.client
                     .try_subscribe_many([filter("feed"), filter("ack")])
@@ -280,7 +280,8 @@ impl<'a> Session<'a> {
                 self.up = true;
                 let detail = self.config.broker.to_string();
                 tracing::info!(broker = detail, "connected");
-                say(self.events, UplinkEvent::Connected { detail }).await;
+                let is_resumed = answer.session_present;
+                say(self.events, UplinkEvent::Connected { detail, is_resumed }).await;
                 self.keeper.met(self.shown.get().cloned());
                 self.look().await
             }
@@ -299,7 +300,7 @@ impl<'a> Session<'a> {
     async fn received(&mut self, publish: Publish) -> Result<(), LinkError> {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         if topic == self.topic("feed") {
-            let message = feed(&publish.payload, &self.config.controller, self.hasher);
+            let message = self.inbox.feed(&publish.payload);
             self.feed.push_back((publish, Some(message)));
             if self.feed.len() == 1 {
                 self.offer().await;
@@ -307,7 +308,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         if topic == self.topic("ack") {
-            let message = ack(&publish.payload, &self.config.controller);
+            let message = self.inbox.ack(&publish.payload);
             say(self.events, UplinkEvent::Ack { message }).await;
         }
         self.client.try_ack(&publish).map_err(|_| LinkError::Full)
@@ -315,9 +316,10 @@ impl<'a> Session<'a> {
 
     /// Hands the first waiting message to the controller.
     async fn offer(&mut self) {
-        if let Some(message) = self.feed.front_mut().and_then(|(_, message)| message.take()) {
+        let first = self.feed.front_mut();
+        if let Some((message, again)) = first.and_then(|(p, message)| Some((message.take()?, p.dup))) {
             *self.tokens += 1;
-            say(self.events, UplinkEvent::Feed { token: *self.tokens, message }).await;
+            say(self.events, UplinkEvent::Feed { token: *self.tokens, again, message }).await;
         }
     }
 

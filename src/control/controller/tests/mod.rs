@@ -4,13 +4,14 @@
 
 mod feed;
 mod links;
+mod modes;
 mod operator;
 mod passages;
 mod strikes;
 mod time;
 mod walk;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -25,12 +26,15 @@ use crate::{
         let_in::LetIn,
         settings::{BoardSettings, DoorSettings, InputSettings, ReaderSettings, RexSettings, Settings},
     },
-    domain::{At, BoardId, ControllerId, Direction, DoorId, Entry, Mono, ReaderId, Uid, ZoneId},
+    domain::{
+        At, BoardId, ControllerId, Direction, DoorAction, DoorId, DoorOrder, Entry, Mono, ReaderId, Uid,
+        ZoneId,
+    },
     wire::{
         Digest, UidHasher,
         feed::{Ack, MessageError, feed},
         record::record,
-        stored::{Heard, Position},
+        stored::{Heard, Position, StoredModes},
     },
 };
 
@@ -64,6 +68,7 @@ struct Start {
     let_in: LetIn,
     heard: Heard,
     journal: JournalEnd,
+    modes: BTreeMap<DoorId, StoredModes>,
     synchronised: bool,
     wall_off_s: i64,
 }
@@ -75,6 +80,7 @@ impl Default for Start {
             let_in: LetIn::default(),
             heard: Heard { central_at: At::parse(START).ok() },
             journal: JournalEnd { id: JOURNAL.into(), ..JournalEnd::default() },
+            modes: BTreeMap::new(),
             synchronised: true,
             wall_off_s: 0,
         }
@@ -94,8 +100,8 @@ impl Rig {
             index.apply(None, Some(&record(&value, &hasher).unwrap()));
         }
         let reading = read(START_MONO, start.wall_off_s, start.synchronised);
-        let Start { position, let_in, heard, journal, synchronised, wall_off_s } = start;
-        let restored = Restored { index, position, let_in, heard, journal, remarks: Vec::new() };
+        let Start { position, let_in, heard, journal, modes, synchronised, wall_off_s } = start;
+        let restored = Restored { index, position, let_in, heard, journal, modes, remarks: Vec::new() };
         let (controller, started) = Controller::new(settings, hasher.clone(), restored, reading);
         Rig { controller, hasher, mono: START_MONO, wall_off_s, synchronised, started }
     }
@@ -149,7 +155,7 @@ impl Rig {
     }
 
     fn connect(&mut self) -> Vec<String> {
-        self.uplink(UplinkEvent::Connected { detail: "broker:1883".into() })
+        self.uplink(UplinkEvent::Connected { detail: "broker:1883".into(), is_resumed: true })
     }
 
     fn disconnect(&mut self) -> Vec<String> {
@@ -157,11 +163,16 @@ impl Rig {
     }
 
     /// A message on `feed`, as central writes it.
-    fn feed(&mut self, token: u64, mut message: Value) -> Vec<String> {
+    fn feed(&mut self, token: u64, message: Value) -> Vec<String> {
+        self.deliver(token, false, message)
+    }
+
+    /// The same; `again`: it is delivered once more.
+    fn deliver(&mut self, token: u64, again: bool, mut message: Value) -> Vec<String> {
         message["controller"] = "oslo-1".into();
         let bytes = message.to_string();
         let message = feed(bytes.as_bytes(), &ControllerId::new("oslo-1").unwrap(), &self.hasher);
-        self.uplink(UplinkEvent::Feed { token, message })
+        self.uplink(UplinkEvent::Feed { token, again, message })
     }
 
     /// Changes of an epoch from `first` on; each deletes what is not there.
@@ -188,7 +199,14 @@ impl Rig {
     }
 
     fn access(&mut self, token: u64, door: &str) -> Vec<String> {
-        let request = OperatorRequest::Access { door: DoorId::new(door).unwrap(), reason: None };
+        self.order(token, door, "access")
+    }
+
+    /// `unlock 30` is for 30 s.
+    fn order(&mut self, token: u64, door: &str, order: &str) -> Vec<String> {
+        let (action, for_s) = order.split_once(' ').map_or((order, None), |(a, s)| (a, s.parse().ok()));
+        let order = DoorOrder::new(DoorAction::parse(action).unwrap(), for_s).unwrap();
+        let request = OperatorRequest::Door { door: DoorId::new(door).unwrap(), order, reason: None };
         self.when(Event::Operator(OperatorEvent { token, by: "anna (1000)".into(), request }))
     }
 
@@ -294,6 +312,9 @@ fn short(actions: &[Action]) -> Vec<String> {
 
 fn line(action: &Action) -> String {
     match action {
+        Action::Board { board, command: BoardCommand::Secure { ticket, coil } } => {
+            format!("secure {board}/{coil} #{ticket}")
+        }
         Action::Board { board, command: BoardCommand::Pulse { ticket, coil, hold, warrant } } => {
             let why = match warrant {
                 Warrant::Recorded(recorded) => format!("recorded {}", recorded.seq()),
@@ -317,6 +338,13 @@ fn line(action: &Action) -> String {
             Note::Checkpoint { seq } => format!("note checkpoint {seq}"),
             Note::LetIn { booking, holder, seq, .. } => format!("note {holder} let in on {booking} by {seq}"),
             Note::Forget { booking } => format!("forget {booking}"),
+            Note::Modes { door, modes } => {
+                format!(
+                    "note {door} {} by {}",
+                    crate::control::modes::Modes::shown(modes).as_str(),
+                    modes.seq
+                )
+            }
         },
         Action::Uplink(command) => said(command),
         Action::Discard(_) => "discard the replaced index".into(),

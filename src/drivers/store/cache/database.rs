@@ -1,6 +1,7 @@
 //! The database: opening it (and what is done when that fails), generations, staging, notes.
 
 use std::{
+    collections::BTreeMap,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -16,10 +17,11 @@ use crate::{
         index::{Index, Owners},
         let_in::LetIn,
     },
-    domain::{At, BookingId, HolderId, Record, UidHash},
+    domain::{At, BookingId, DoorId, HolderId, Record, UidHash},
     wire::{
+        Digest,
         feed::Sealed,
-        stored::{Heard, Position, SCHEMA, decode, encode},
+        stored::{Heard, Position, SCHEMA, StoredModes, decode, encode},
     },
 };
 
@@ -49,6 +51,7 @@ pub struct Database {
     db: Db,
     meta: Tree,
     let_in: Tree,
+    modes: Tree,
     generation: u64,
     records: Tree,
     position: Position,
@@ -64,6 +67,15 @@ struct Staging {
     index: Index,
     position: Position,
     next_part: u32,
+    parts: u32,
+}
+
+impl Staging {
+    /// Whether this is the next part of this very snapshot, by all that names one.
+    fn takes(&self, part: &Part) -> bool {
+        let own = (&self.id, self.position.epoch, self.position.applied, self.parts, self.next_part);
+        own == (&part.id, part.epoch, part.last, part.parts, part.part)
+    }
 }
 
 /// What was in the cache.
@@ -73,7 +85,8 @@ pub struct Loaded {
     pub position: Position,
     pub let_in: LetIn,
     pub heard: Heard,
-    /// Journal entries after this one may say more about who has been let in.
+    pub modes: BTreeMap<DoorId, StoredModes>,
+    /// Journal entries after this one may say more about who has been let in, and about doors' modes.
     pub checkpoint: u64,
     /// Why the cache had to be set aside, if it had: a sentence for the journal.
     pub recovered: Option<String>,
@@ -107,7 +120,7 @@ impl Database {
             .open()
             .map_err(CacheError::sled("opened"))?;
         let open = |name: String| db.open_tree(name).map_err(CacheError::sled("opened"));
-        let (meta, let_in) = (open("meta".into())?, open("let_in".into())?);
+        let (meta, let_in, modes) = (open("meta".into())?, open("let_in".into())?, open("modes".into())?);
         check_owner(&meta, &config, was_there)?;
         let generation = number(&meta, KEY_GENERATION)?;
         let records = open(tree_name(generation))?;
@@ -118,7 +131,7 @@ impl Database {
         };
         let path = path.to_owned();
         let database =
-            Database { config, path, db, meta, let_in, generation, records, position, staging: None };
+            Database { config, path, db, meta, let_in, modes, generation, records, position, staging: None };
         database.drop_other_generations()?;
         database.flush()?;
         Ok(database)
@@ -165,8 +178,7 @@ impl Database {
         if part.part == 1 {
             self.begin_staging(&part)?;
         }
-        let Some(staging) = self.staging.as_mut().filter(|s| s.id == part.id && s.next_part == part.part)
-        else {
+        let Some(staging) = self.staging.as_mut().filter(|s| s.takes(&part)) else {
             return Ok(Staged::OutOfOrder { id: part.id });
         };
         staging.position.rejected += part.rejected;
@@ -211,6 +223,7 @@ impl Database {
             index: Index::new(self.config.doors.iter().cloned()),
             position: Position { epoch: part.epoch, applied: part.last, ..Position::default() },
             next_part: 1,
+            parts: part.parts,
         });
         Ok(())
     }
@@ -257,6 +270,7 @@ impl Database {
                 self.let_in.insert(key, encode(at)?).map_err(CacheError::sled("written"))?;
                 put(&self.meta, KEY_CHECKPOINT, seq)
             }
+            Note::Modes { door, modes } => put(&self.modes, door.as_str(), modes),
             Note::Forget { booking } => {
                 for pair in self.let_in.scan_prefix(format!("{booking} ")) {
                     let (key, _) = pair.map_err(CacheError::sled("read"))?;
@@ -270,8 +284,11 @@ impl Database {
     fn load(&self) -> Result<Loaded, CacheError> {
         let position = self.position;
         let mut index = Index::new(self.config.doors.iter().cloned());
+        let mut digest = Digest::default();
         for stored in records::all(&self.records) {
-            index.apply(None, Some(&stored?.record));
+            let stored = stored?;
+            index.apply(None, Some(&stored.record));
+            digest = digest.xor(stored.digest);
         }
         // Damage can make a scan stop short without an error: count what should be there.
         let (found, expected) =
@@ -282,11 +299,17 @@ impl Database {
                 found.0, found.1, expected.0, expected.1
             )));
         }
+        if digest != position.digest {
+            return Err(CacheError::Damaged(
+                "its records do not add up to the digest kept beside them".into(),
+            ));
+        }
         Ok(Loaded {
             index,
             position,
             let_in: self.load_let_in()?,
             heard: get(&self.meta, KEY_HEARD)?.unwrap_or_default(),
+            modes: self.load_modes()?,
             checkpoint: number(&self.meta, KEY_CHECKPOINT)?,
             recovered: None,
         })
@@ -303,6 +326,17 @@ impl Database {
             }
         }
         Ok(let_in)
+    }
+
+    fn load_modes(&self) -> Result<BTreeMap<DoorId, StoredModes>, CacheError> {
+        let mut modes = BTreeMap::new();
+        for pair in &self.modes {
+            let (door, value) = pair.map_err(CacheError::sled("read"))?;
+            if let Ok(door) = DoorId::new(&String::from_utf8_lossy(&door)) {
+                modes.insert(door, decode(&value)?);
+            }
+        }
+        Ok(modes)
     }
 
     /// A snapshot that was interrupted, or one that was replaced and not yet removed.
