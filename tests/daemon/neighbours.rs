@@ -162,7 +162,17 @@ fn certificates_made_as_the_readme_says_work() {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     site.broker.stop();
     site.broker.start();
-    assert_eq!(site.daemon.refuses(&["check"]).status.code(), Some(0));
+    // As it came (PKCS#8), and in the older form that openssl makes too (SEC1).
+    for turned in [false, true] {
+        let key = site.tls().path(&format!("{CONTROLLER}.key"));
+        if turned {
+            let turn =
+                Command::new("openssl").args(["ec", "-in"]).arg(&key).arg("-out").arg(&key).output().unwrap();
+            assert!(turn.status.success(), "{}", String::from_utf8_lossy(&turn.stderr));
+        }
+        assert_eq!(fs::read_to_string(&key).unwrap().contains("BEGIN EC PRIVATE KEY"), turned);
+        assert_eq!(site.daemon.refuses(&["check"]).status.code(), Some(0));
+    }
     site.daemon.start();
     site.wait_until_connected();
     let said = publish(&site, "central", &format!("latch/v1/{CONTROLLER}/feed"), "from central");

@@ -170,3 +170,21 @@ fn a_user_name_and_a_password_do_where_the_broker_has_them() {
     fs::write(&password, "open sesame\n").unwrap();
     site.wait_until_connected();
 }
+
+#[test]
+fn a_password_on_its_way_in_clear_is_warned_of_but_on_the_box_itself() {
+    let mut site = Builder::bare().without_central().prepared();
+    let password = site.folder.path().join("password");
+    fs::write(&password, "open sesame").unwrap();
+    let path = site.daemon.config_path().to_owned();
+    let text = fs::read_to_string(&path).unwrap();
+    let login = format!("username = \"x\"\npassword_file = {password:?}\nallow_unsigned");
+    let text = text.replace("allow_unsigned", &login);
+    let warned = "the broker's password goes over the network in clear";
+    for (url, is_warned) in [(site.broker.url(), false), ("mqtt://nobody.invalid".into(), true)] {
+        fs::write(&path, text.replace(&site.broker.url(), &url)).unwrap();
+        site.daemon.start();
+        assert_eq!(site.daemon.log_tail(100).contains(warned), is_warned, "{url}");
+        site.daemon.kill();
+    }
+}
