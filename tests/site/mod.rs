@@ -13,12 +13,14 @@
 
 pub mod broker;
 pub mod build;
+pub mod certificates;
 pub mod chain;
 pub mod ctl;
 pub mod daemon;
 pub mod line;
 pub mod people;
 pub mod process;
+pub mod proxy;
 pub mod records;
 pub mod witness;
 
@@ -97,6 +99,8 @@ pub struct Site {
     pub board: Board,
     pub pn532: Vec<(String, Pn532)>,
     pub pcscd: Option<PrivatePcscd>,
+    /// Where the daemon comes to the broker by TLS.
+    pub tls: Option<certificates::Tls>,
     people: people::Hands,
     pub folder: TempDir,
 }
@@ -111,6 +115,11 @@ impl Site {
     /// Where central and the daemon meet.
     pub fn central(&self) -> &Central {
         self.central.as_ref().expect("this test has no central")
+    }
+
+    /// The certificates of a site that was built with them.
+    pub fn tls(&self) -> &certificates::Tls {
+        self.tls.as_ref().expect("this site is not secure")
     }
 
     /// Puts records at central and waits until the daemon has them.

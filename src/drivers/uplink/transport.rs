@@ -53,9 +53,9 @@ pub enum TransportError {
     HandshakeTimeout,
     #[error("the broker hung up in the TLS handshake: {0}; is that its TLS port?")]
     Handshake(io::Error),
-    #[error("the broker has been silent for {} s", .0.as_secs())]
+    #[error("the broker has been silent for {} s", .0.as_secs_f32())]
     Silent(Duration),
-    #[error("the broker has taken nothing for {} s", .0.as_secs())]
+    #[error("the broker has taken nothing for {} s", .0.as_secs_f32())]
     Stuck(Duration),
     #[error("the broker closed the connection")]
     Closed,
