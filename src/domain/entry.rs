@@ -135,6 +135,8 @@ pub enum EntryKind {
         by: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         door: Option<String>,
+        /// `done`, or `partly` where some doors did not take it.
+        reason: &'static str,
     },
     #[serde(rename = "command.rejected")]
     CommandRejected {

@@ -25,6 +25,10 @@ const LONGEST_LIFE_S: i64 = 300;
 /// How far ahead of our clock central's may be, in seconds: both are synchronised, or held over for a while.
 const AHEAD_S: i64 = 60;
 
+/// `reason` of what was done, and of what was done only at some of the doors.
+const DONE: &str = "done";
+const PARTLY: &str = "partly";
+
 /// Why a command that was understood is not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Refusal {
@@ -122,7 +126,7 @@ impl Controller {
         let Command { id, by, order, .. } = command;
         match &order {
             Order::Resync => {
-                self.executed(now, &id, &order, &by, None);
+                self.executed(now, &id, &order, &by, (None, DONE));
                 self.sync.resync(now.mono);
                 self.done_by(id, Vec::new());
             }
@@ -189,7 +193,8 @@ impl Controller {
 
     /// Each change of mode makes an entry of its own.
     fn change_modes(&mut self, now: Now, bid: Bid<'_>) {
-        let seq = self.executed(now, bid.id, bid.command, bid.by, bid.command.door());
+        let reason = if bid.refused.is_empty() { DONE } else { PARTLY };
+        let seq = self.executed(now, bid.id, bid.command, bid.by, (bid.command.door(), reason));
         for no in bid.willing {
             if let Err(why) = self.order(now, no, &bid.order, bid.by, seq, None) {
                 tracing::error!(id = %bid.id, %why, "a door that had agreed to a command refused it");
@@ -204,7 +209,7 @@ impl Controller {
         self.unanswered.insert(id.clone(), Unanswered { doors: willing.len(), fault: None, refused });
         for no in willing {
             let door = self.door_id(no).map(|door| door.to_string());
-            let seq = self.executed(now, id, command, by, door);
+            let seq = self.executed(now, id, command, by, (door, DONE));
             if let Err(why) = self.order(now, no, &order, by, seq, Some(Who::Central(id.clone()))) {
                 self.door_answered(id.clone(), Err(why.to_string()));
             }
@@ -232,10 +237,17 @@ impl Controller {
         }
     }
 
-    fn executed(&mut self, now: Now, id: &CommandId, order: &Order, by: &str, door: Option<String>) -> u64 {
+    fn executed(
+        &mut self,
+        now: Now,
+        id: &CommandId,
+        order: &Order,
+        by: &str,
+        (door, reason): (Option<String>, &'static str),
+    ) -> u64 {
         let (id, action, by) = (id.clone(), order.action().to_owned(), by.to_owned());
         tracing::info!(%id, action, by, "a command of central's");
-        self.record(now, EntryKind::CommandExecuted { id, action, by, door })
+        self.record(now, EntryKind::CommandExecuted { id, action, by, door, reason })
     }
 
     /// Taken, and not carried out at any door.
@@ -274,7 +286,7 @@ impl Controller {
 
     /// Done, at least where it was not refused.
     fn done_by(&mut self, id: CommandId, refused: Vec<RefusedDoor>) {
-        let reason = (!refused.is_empty()).then_some("partly");
+        let reason = (!refused.is_empty()).then_some(PARTLY);
         self.result(id, Outcome::Done, reason, refused);
     }
 

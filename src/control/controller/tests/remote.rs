@@ -75,7 +75,7 @@ fn who_asked_for_what_stands_in_its_entry() {
     let actions = rig.handle(Event::Cache(CacheEvent::Remembered { id }));
     let entry = entries(&actions).remove(0);
     let expected = json!({"seq": 4, "at": entry["at"], "type": "command.executed", "id": "cmd-7",
-        "action": "access", "by": "anna@central", "door": "entrance"});
+        "action": "access", "by": "anna@central", "door": "entrance", "reason": "done"});
     assert_eq!(entry, expected);
 }
 
