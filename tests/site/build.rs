@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::broker::{Broker, free_port};
 use super::certificates::Tls;
 use super::daemon::Daemon;
+use super::witness::Witness;
 use super::{CONTROLLER, LIMIT, Site, eventually_asking, people};
 
 /// The doors of every site, those of the contract's examples: id, zones, whether for the building's hours only. Door
@@ -115,6 +116,7 @@ impl Builder {
     pub fn prepared(self) -> Site {
         let mut site = self.nothing_up();
         site.broker.start();
+        site.witness.wait_connected();
         site
     }
 
@@ -152,7 +154,9 @@ impl Builder {
         let daemon = Daemon::prepare(folder.path(), &config, pcscd.as_ref().map(PrivatePcscd::socket));
         let central =
             self.with_central.then(|| Central::start(&broker.url(), CONTROLLER).expect("a central"));
-        Site { daemon, central, broker, board, pn532, pcscd, tls, people: people::Hands::default(), folder }
+        let witness = Witness::start(&broker.url());
+        let people = people::Hands::default();
+        Site { daemon, central, witness, broker, board, pn532, pcscd, tls, people, folder }
     }
 
     /// Everything up, connected and in step.
@@ -294,6 +298,9 @@ impl Site {
             (all("readers") && all("boards") && broker).then_some(())
         });
         assert!(found.is_some(), "the daemon is not ready; its status was {last}");
+        if self.broker.is_running() {
+            self.witness.wait_until_it_hears();
+        }
     }
 
     /// Starts the daemon (again) and waits until it is ready.

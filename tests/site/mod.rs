@@ -8,6 +8,7 @@
 //!                               latchctl
 //! ```
 //!
+//! Everything that is said at the broker is witnessed: a message against the contract fails the test that caused it.
 //! Nothing here sleeps: everything waits for a condition, with a limit.
 
 pub mod broker;
@@ -21,6 +22,7 @@ pub mod people;
 pub mod process;
 pub mod proxy;
 pub mod records;
+pub mod witness;
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,6 +38,7 @@ use tempfile::TempDir;
 use broker::Broker;
 pub use build::{Builder, DOORS};
 use daemon::Daemon;
+use witness::Witness;
 
 /// The controller's id in every test.
 pub const CONTROLLER: &str = "test-1";
@@ -90,6 +93,8 @@ pub struct Site {
     // In this order they are dropped: the daemon before what it is connected to.
     pub daemon: Daemon,
     pub central: Option<Central>,
+    /// Hears everything that is said at the broker, and holds it against the contract.
+    pub witness: Witness,
     pub broker: Broker,
     pub board: Board,
     pub pn532: Vec<(String, Pn532)>,
@@ -122,6 +127,13 @@ impl Site {
     pub fn put(&self, records: impl IntoIterator<Item = Value>) {
         self.central().put_many(records).expect("records with a type and an id");
         self.in_step();
+    }
+
+    /// Puts a record at central that is wrong on purpose, and so not held against it; waits for nothing.
+    #[track_caller]
+    pub fn put_wrong(&self, record: Value) {
+        self.witness.waive(record.clone());
+        self.central().put(record).expect("a record with a type and an id");
     }
 
     /// Deletes a record at central and waits until the daemon has done so too.
@@ -185,6 +197,14 @@ impl Drop for Site {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- the end of latchd's log ({CONTROLLER}) ---\n{}---", self.daemon.log_tail(60));
+            return;
         }
+        let faults = self.witness.take_faults();
+        assert!(faults.is_empty(), "said against docs/asyncapi.yaml:\n{}", faults.join("\n"));
+        let is_in_touch = self.central.as_ref().is_some_and(|central| central.last_sync().is_some());
+        assert!(
+            !is_in_touch || self.witness.heard() > 0,
+            "central heard the daemon, and the witness did not"
+        );
     }
 }

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Where they are. All PEM.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
     /// One authority or several, while one takes over from another.
     pub ca: PathBuf,
@@ -38,7 +38,7 @@ pub struct Files {
     pub min: TlsMin,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityFiles {
     /// Our certificate first, then those between it and the authority.
     pub cert: PathBuf,

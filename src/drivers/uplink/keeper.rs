@@ -23,7 +23,7 @@ const WARN_AHEAD: Duration = Duration::from_secs(30 * 86_400);
 const WARN_EVERY: Duration = Duration::from_secs(86_400);
 
 /// User name at the broker, and where the password is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub username: String,
     pub password_file: Option<PathBuf>,

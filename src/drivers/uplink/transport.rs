@@ -20,7 +20,7 @@ use super::{certificates::FileError, tls::TlsError};
 use crate::drivers::clock;
 
 /// The broker's place.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// A name, or an IPv4 or IPv6 address without brackets.
     pub host: String,
