@@ -3,7 +3,6 @@
 use std::fs;
 
 use crate::site::certificates::GOOD;
-use crate::site::line::Line;
 use crate::site::people::assert_decided;
 use crate::site::records::{card, standing};
 use crate::site::{Builder, CONTROLLER, Site, eventually_asking};
@@ -20,9 +19,6 @@ fn end_of(site: &Site, certificate: &str) -> Option<String> {
 fn a_replaced_certificate_is_taken_up_when_its_key_fits_and_doors_do_not_notice() {
     let site = Builder::new().secure().running();
     site.put([card("c-1", ANNA, "m-1"), standing("g-1", "m-1", &["perimeter"])]);
-    let onlooker = Line::open(&site.broker.url());
-    onlooker.wait_for(0, "status", |status| status["online"] == true);
-    let mark = onlooker.mark();
     let (since, end) = (site.ask(&["sync"])["since"].clone(), end_of(&site, "controller"));
 
     let new = site.tls().authority.issue(CONTROLLER, &[], (-1, 700));
@@ -44,8 +40,8 @@ fn a_replaced_certificate_is_taken_up_when_its_key_fits_and_doors_do_not_notice(
     });
     assert_ne!(end_of(&site, "controller"), end);
     assert_decided(&site.decision("entrance-in", ANNA), "access.granted", "standing");
-    let offline = onlooker.heard(mark, "status").into_iter().find(|status| status["online"] == false);
-    assert_eq!(offline, None, "it left without a goodbye, and the will said so");
+    let goodbye = format!("Received DISCONNECT from {CONTROLLER}");
+    assert_eq!(site.broker.log().matches(&goodbye).count(), 1, "it left without a goodbye");
     let since = site.ask(&["sync"])["since"].clone();
     // Only touched: nothing to connect anew for.
     fs::write(site.tls().path(&format!("{CONTROLLER}.pem")), &new.cert).unwrap();
@@ -71,13 +67,14 @@ fn a_certificate_that_ends_within_a_month_is_warned_of() {
 }
 
 #[test]
-fn a_check_names_files_that_cannot_serve_and_the_daemon_starts_in_spite_of_them() {
+fn a_check_warns_of_files_that_cannot_serve_and_the_daemon_starts_in_spite_of_them() {
     let mut site = Builder::new().secure().without_central().prepared();
     let check = |site: &Site| {
         let output = site.daemon.refuses(&["check"]);
         (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     };
-    assert_eq!(check(&site).0, Some(0));
+    let (code, said) = check(&site);
+    assert!(code == Some(0) && !said.contains("warning"), "{said}");
     let [cert, key] = ["pem", "key"].map(|end| site.tls().path(&format!("{CONTROLLER}.{end}")));
     let wrong = [
         (key.clone(), site.tls().authority.issue("x", &[], GOOD).key, "does not belong to the certificate"),
@@ -90,13 +87,14 @@ fn a_check_names_files_that_cannot_serve_and_the_daemon_starts_in_spite_of_them(
         let good = fs::read_to_string(&path).unwrap();
         fs::write(&path, content).unwrap();
         let (code, said) = check(&site);
-        assert_eq!(code, Some(1), "{said}");
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("warning: "), "{said}");
         assert!(said.contains(reason) && said.contains(path.to_str().unwrap()), "{reason}: {said}");
         fs::write(&path, good).unwrap();
     }
     site.tls().put(CONTROLLER, CONTROLLER, &[], (-9, -2));
     let (code, said) = check(&site);
-    assert!(code == Some(1) && said.contains("has expired, on 20"), "{said}");
+    assert!(code == Some(0) && said.contains("warning: ") && said.contains("has expired, on 20"), "{said}");
     fs::write(&key, "nothing").unwrap();
     site.daemon.start();
     let detail = eventually_asking("word of the key", || {
