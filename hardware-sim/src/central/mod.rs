@@ -208,7 +208,6 @@ impl Central {
     }
 
     /// One that may sign, keep its feed and events in files, or choose its epoch.
-    #[must_use]
     pub fn builder(broker_url: &str, controller: &str) -> Builder {
         Builder::new(broker_url, controller)
     }

@@ -224,3 +224,15 @@ fn everything_of_centrals_own_is_signed_as_it_leaves_and_what_is_raw_is_not() {
     assert_eq!(payload, command.to_string().as_bytes());
     assert_eq!(session.next_outgoing().unwrap().payload, b"{}");
 }
+
+#[test]
+fn a_snapshot_wanted_before_the_subscriptions_are_confirmed_is_sent_once_they_are() {
+    let mut session = Session::new("demo-1", 7);
+    session.received("status", &status(5, "a"), true);
+    session.received("sync", &sync(0, 0, "snapshot"), false);
+    assert_eq!(sent(&mut session), []);
+    session.connected();
+    let messages = sent(&mut session);
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].1["snapshot"]["part"], 1);
+}
