@@ -295,7 +295,9 @@ impl Session {
         let missed_some = stalled || std::mem::take(&mut self.came_back);
         let head = self.feed.position();
         let theirs = Position { epoch: seen.epoch, applied: seen.applied };
-        if self.outbox.is_empty() {
+        // What else waits (an ack, say) answers nothing.
+        let answer_is_under_way = self.outbox.iter().any(|waiting| waiting.message.topic == "feed");
+        if !answer_is_under_way {
             if seen.epoch != head.epoch || seen.want == "snapshot" || self.is_behind(theirs) {
                 self.rise_above(theirs);
                 self.send_snapshot();

@@ -236,3 +236,11 @@ fn a_snapshot_wanted_before_the_subscriptions_are_confirmed_is_sent_once_they_ar
     assert_eq!(messages.len(), 1);
     assert_eq!(messages[0].1["snapshot"]["part"], 1);
 }
+
+#[test]
+fn a_want_is_answered_though_something_else_waits_to_be_sent() {
+    let mut session = session();
+    assert!(session.queue_own("ack", &json!({ "controller": "demo-1", "journal": "j-1", "through": 1 })));
+    session.received("sync", &sync(0, 0, "snapshot"), false);
+    assert_eq!(sent(&mut session).last().unwrap().1["snapshot"]["part"], 1);
+}
