@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::table::{Found, Table};
 use crate::domain::{BoardId, Direction, DoorId, ReaderId, ZoneId};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Board {
     pub id: Found<BoardId>,
     pub url: String,
@@ -17,7 +17,7 @@ pub struct Board {
     pub poll: Duration,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Door {
     pub id: Found<DoorId>,
     pub name: String,
@@ -29,7 +29,7 @@ pub struct Door {
     pub max_stale: Option<Duration>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Lock {
     pub board: Found<BoardId>,
     pub coil: Found<u8>,
@@ -37,20 +37,20 @@ pub struct Lock {
     pub extended: Duration,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Input {
     pub board: Found<BoardId>,
     pub input: Found<u8>,
     pub invert: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rex {
     pub input: Input,
     pub unlocks: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reader {
     pub id: Found<ReaderId>,
     pub door: Found<DoorId>,
@@ -59,7 +59,7 @@ pub struct Reader {
     pub driver: ReaderDriver,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ReaderDriver {
     /// A PC/SC reader by name, `*` as in a shell.
     Pcsc { name: String },

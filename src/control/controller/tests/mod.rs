@@ -7,6 +7,7 @@ mod links;
 mod modes;
 mod operator;
 mod passages;
+mod remote;
 mod strikes;
 mod time;
 mod walk;
@@ -22,13 +23,14 @@ use crate::{
         JournalEvent, Note, OperatorEvent, OperatorRequest, ReaderEvent, Recorded, Replaced, UplinkCommand,
         UplinkEvent, Warrant,
         clock::{ClockSettings, Reading},
+        commands_taken::CommandsTaken,
         index::Index,
         let_in::LetIn,
         settings::{BoardSettings, DoorSettings, InputSettings, ReaderSettings, RexSettings, Settings},
     },
     domain::{
-        At, BoardId, ControllerId, Direction, DoorAction, DoorId, DoorOrder, Entry, Mono, ReaderId, Uid,
-        ZoneId,
+        At, BoardId, CommandId, ControllerId, Direction, DoorAction, DoorId, DoorOrder, Entry, Mono,
+        ReaderId, Uid, ZoneId,
     },
     wire::{
         Digest, UidHasher,
@@ -69,6 +71,7 @@ struct Start {
     heard: Heard,
     journal: JournalEnd,
     modes: BTreeMap<DoorId, StoredModes>,
+    commands: Vec<(CommandId, At)>,
     synchronised: bool,
     wall_off_s: i64,
 }
@@ -81,6 +84,7 @@ impl Default for Start {
             heard: Heard { central_at: At::parse(START).ok() },
             journal: JournalEnd { id: JOURNAL.into(), ..JournalEnd::default() },
             modes: BTreeMap::new(),
+            commands: Vec::new(),
             synchronised: true,
             wall_off_s: 0,
         }
@@ -100,8 +104,10 @@ impl Rig {
             index.apply(None, Some(&record(&value, &hasher).unwrap()));
         }
         let reading = read(START_MONO, start.wall_off_s, start.synchronised);
-        let Start { position, let_in, heard, journal, modes, synchronised, wall_off_s } = start;
-        let restored = Restored { index, position, let_in, heard, journal, modes, remarks: Vec::new() };
+        let Start { position, let_in, heard, journal, modes, commands, synchronised, wall_off_s } = start;
+        let commands = CommandsTaken::new(commands);
+        let remarks = Vec::new();
+        let restored = Restored { index, position, let_in, heard, journal, modes, commands, remarks };
         let (controller, started) = Controller::new(settings, hasher.clone(), restored, reading);
         Rig { controller, hasher, mono: START_MONO, wall_off_s, synchronised, started }
     }
@@ -333,6 +339,7 @@ fn line(action: &Action) -> String {
         Action::Cache(CacheCommand::Stage { part, .. }) => {
             format!("stage {} {}/{}", part.id, part.part, part.parts)
         }
+        Action::Cache(CacheCommand::Remember { id, .. }) => format!("remember {id}"),
         Action::Cache(CacheCommand::Note(note)) => match note {
             Note::Heard(_) => "note heard".into(),
             Note::Checkpoint { seq } => format!("note checkpoint {seq}"),
@@ -372,6 +379,13 @@ fn said(command: &UplinkCommand) -> String {
             )
         }
         UplinkCommand::SendEvents { from, through } => format!("send {from} to {through}"),
+        UplinkCommand::Result(result) => {
+            let why = result.reason.map(|why| format!(": {why}")).unwrap_or_default();
+            let at: Vec<String> =
+                result.refused.iter().map(|r| format!("{} ({})", r.door, r.reason)).collect();
+            let at = if at.is_empty() { String::new() } else { format!(" at {}", at.join(", ")) };
+            format!("result {} {:?}{why}{at}", result.id, result.outcome)
+        }
     }
 }
 
