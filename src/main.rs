@@ -1,6 +1,10 @@
 //! The daemon's command line.
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use latchd::daemon::{self, config};
@@ -36,18 +40,24 @@ fn main() -> ExitCode {
         }
     };
     match arguments.verb {
-        Some(Verb::Check) => {
-            println!(
-                "{}: good: {} doors, {} readers, {} boards",
-                arguments.config.display(),
-                config.doors.len(),
-                config.readers.len(),
-                config.boards.len()
-            );
-            ExitCode::SUCCESS
-        }
+        Some(Verb::Check) => check(&config, &arguments.config),
         None => run(&config, &arguments.log),
     }
+}
+
+fn check(config: &config::Config, path: &Path) -> ExitCode {
+    let file = path.display();
+    // What the file names is looked at too, but for devices, which may be unplugged.
+    let wrong = daemon::check(config);
+    for sentence in &wrong {
+        eprintln!("{file}: {sentence}");
+    }
+    if !wrong.is_empty() {
+        return ExitCode::FAILURE;
+    }
+    let config::Config { doors, readers, boards, .. } = config;
+    println!("{file}: good: {} doors, {} readers, {} boards", doors.len(), readers.len(), boards.len());
+    ExitCode::SUCCESS
 }
 
 fn run(config: &config::Config, filter: &str) -> ExitCode {

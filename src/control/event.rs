@@ -265,16 +265,22 @@ pub enum Staged {
 /// What the link to central says.
 #[derive(Debug)]
 pub enum UplinkEvent {
+    /// `is_resumed`: the broker has kept what was sent while we were away.
     Connected {
         detail: String,
+        is_resumed: bool,
     },
+    /// The broker says in our name that we are offline, as a will that comes late does.
+    SaidOffline,
     /// Said once for each loss; the driver goes on trying for ever.
     Disconnected {
         detail: String,
     },
-    /// A message on `feed`. The next one comes when this one is `Done`, or after a new connection.
+    /// A message on `feed`. The next one comes when this one is `Done`, or after a new connection. `again`: the
+    /// broker delivers it once more because it was not acknowledged.
     Feed {
         token: u64,
+        again: bool,
         message: Result<Feed, MessageError>,
     },
     Ack {
@@ -284,6 +290,38 @@ pub enum UplinkEvent {
     Sent {
         through: u64,
     },
+    /// When the certificates in use end, the first first.
+    Certificates {
+        ends: Vec<CertificateEnd>,
+    },
+}
+
+/// Whose certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateOf {
+    /// The one the controller shows.
+    Controller,
+    /// The authority the broker's is signed by.
+    Authority,
+    Broker,
+}
+
+impl CertificateOf {
+    /// As the control socket says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CertificateOf::Controller => "controller",
+            CertificateOf::Authority => "authority",
+            CertificateOf::Broker => "broker",
+        }
+    }
+}
+
+/// Until when a certificate holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CertificateEnd {
+    pub of: CertificateOf,
+    pub not_after: At,
 }
 
 /// What the link to central is asked to do. All of it is dropped while there is no connection.

@@ -11,6 +11,7 @@ pub mod event;
 pub mod index;
 pub mod let_in;
 pub mod outbox;
+pub mod refusals;
 pub mod settings;
 pub mod sync;
 

@@ -1,7 +1,8 @@
 //! The feed's side of the controller: what a message from central means here and now (wire, "feed" and "sync").
 //!
 //! ```text
-//!  message ─► receive() ─► Nothing      old, or a repeat: acknowledge it
+//!  message ─► receive() ─► Nothing      it says nothing new: acknowledge it
+//!                       ─► Repeat       it was applied before: the same, and count it
 //!                       ─► Rejected     not ours to apply: record, acknowledge
 //!                       ─► Gap          something is missing: ask, acknowledge
 //!                       ─► Apply/Stage  to the cache; persisted() when it is on disk: only then acknowledge
@@ -37,21 +38,39 @@ const PART_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     Nothing,
+    /// Applied before, and why it does nothing now: sent again by the broker or by central, or replayed by a stranger.
+    Repeat(String),
     Rejected(String),
     Gap(String),
-    Apply { applied: u64, rejected: u64, items: Vec<Sealed>, refused: Option<String> },
-    Stage { part: Part, refused: Option<String> },
+    Apply {
+        applied: u64,
+        rejected: u64,
+        items: Vec<Sealed>,
+        refused: Option<String>,
+    },
+    Stage {
+        part: Part,
+        refused: Option<String>,
+    },
 }
 
-/// A snapshot whose parts are coming in.
+/// A snapshot whose parts are coming in. All of what names it must be the same in every part: whoever carries parts
+/// must not be able to make one of two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Snapshot {
     id: String,
     epoch: u64,
+    last: u64,
     parts: u32,
     stored: u32,
     /// When the last part came.
     last_at: Mono,
+}
+
+impl Snapshot {
+    fn has(&self, part: &Part) -> bool {
+        (&self.id, self.epoch, self.last, self.parts) == (&part.id, part.epoch, part.last, part.parts)
+    }
 }
 
 #[derive(Debug)]
@@ -65,6 +84,8 @@ pub struct SyncSession {
     seen: (u64, u64),
     /// A gap has been said.
     in_gap: bool,
+    /// The broker has lost what it held for us: the next `sync` asks for what may have been in it.
+    ask_again: bool,
     connected: bool,
     due: Option<Mono>,
     last_sent: Option<Mono>,
@@ -82,6 +103,7 @@ impl SyncSession {
             done_id: None,
             seen: (0, 0),
             in_gap: false,
+            ask_again: false,
             connected: false,
             due: None,
             last_sent: None,
@@ -103,8 +125,10 @@ impl SyncSession {
         self.snapshot.as_ref().map(|s| (s.stored, s.parts))
     }
 
-    pub fn connected(&mut self, now: Mono) {
+    /// A connection stands. `is_resumed`: the broker has kept what central sent meanwhile.
+    pub fn connected(&mut self, now: Mono, is_resumed: bool) {
         self.connected = true;
+        self.ask_again = !is_resumed && self.position.epoch > 0;
         self.due = Some(now);
         self.repeat_after = FIRST_REPEAT;
     }
@@ -146,8 +170,15 @@ impl SyncSession {
             return if said_before { Step::Nothing } else { Step::Gap(said) };
         }
         let applied = self.position.applied;
-        if last <= applied {
+        if items.is_empty() && last == applied {
+            // Central says that there is nothing newer.
+            if self.want == Want::Changes {
+                self.settle(now);
+            }
             return Step::Nothing;
+        }
+        if last <= applied {
+            return Step::Repeat(format!("changes {first} to {last} came again, where {applied} is applied"));
         }
         if self.waits_for_snapshot(now) {
             return Step::Nothing;
@@ -184,18 +215,18 @@ impl SyncSession {
     fn part(&mut self, now: Mono, part: Part, refused: Option<String>) -> Step {
         let is_in_force = self.done_id.as_ref() == Some(&part.id) && part.epoch == self.position.epoch;
         if is_in_force && self.want != Want::Snapshot {
-            return Step::Nothing;
+            return Step::Repeat(format!("part {} of a snapshot came again, which is in force", part.part));
         }
         if part.epoch == self.position.epoch && part.last < self.position.applied {
             let applied = self.position.applied;
             return Step::Rejected(format!("a snapshot as of {}, where {applied} is applied", part.last));
         }
         let expected = match &self.snapshot {
-            Some(s) if s.id == part.id && s.epoch == part.epoch => s.stored + 1,
+            Some(s) if s.has(&part) => s.stored + 1,
             _ => 1,
         };
         if part.part > 1 && part.part < expected {
-            return Step::Nothing;
+            return Step::Repeat(format!("part {} of a snapshot came again", part.part));
         }
         if part.part != 1 && part.part != expected {
             let said_before = std::mem::replace(&mut self.in_gap, true);
@@ -205,8 +236,8 @@ impl SyncSession {
             return if said_before { Step::Nothing } else { Step::Gap(said) };
         }
         self.in_gap &= part.part != 1;
-        let (id, epoch, parts) = (part.id.clone(), part.epoch, part.parts);
-        self.snapshot = Some(Snapshot { id, epoch, parts, stored: part.part - 1, last_at: now });
+        let (id, epoch, last, parts) = (part.id.clone(), part.epoch, part.last, part.parts);
+        self.snapshot = Some(Snapshot { id, epoch, last, parts, stored: part.part - 1, last_at: now });
         self.repeat_at = Some(now.plus(PART_PATIENCE));
         Step::Stage { part, refused }
     }
@@ -272,11 +303,13 @@ impl SyncSession {
         next.filter(|_| self.connected)
     }
 
-    /// Whether `sync` is to be sent now; counts it as sent.
-    pub fn take_due(&mut self, now: Mono) -> bool {
+    /// Whether `sync` is to be sent now, and what it asks for; counts it as sent.
+    pub fn take_due(&mut self, now: Mono) -> Option<Want> {
         if self.deadline().is_none_or(|at| at > now) {
-            return false;
+            return None;
         }
+        // Asked once: no answer means that there was nothing.
+        let asks_once = std::mem::take(&mut self.ask_again) && self.want == Want::Nothing;
         self.due = None;
         self.last_sent = Some(now);
         if self.want == Want::Nothing {
@@ -285,7 +318,7 @@ impl SyncSession {
             self.repeat_at = Some(now.plus(self.repeat_after));
             self.repeat_after = (self.repeat_after * 2).min(LAST_REPEAT);
         }
-        true
+        Some(if asks_once { Want::Changes } else { self.want })
     }
 }
 

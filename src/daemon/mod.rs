@@ -1,9 +1,11 @@
 //! The daemon: configuration, start, the one loop, the control socket. Wiring, no rules.
 
+mod check;
 pub mod config;
 mod site;
 mod socket;
 mod start;
 mod wiring;
 
+pub use check::check;
 pub use start::{StartError, run};

@@ -1,6 +1,6 @@
 //! From a configuration to a running site: one short function a subsystem, in the order they need each other.
 
-use std::{path::PathBuf, rc::Rc, sync::mpsc, thread::JoinHandle};
+use std::{net::IpAddr, path::PathBuf, rc::Rc, sync::mpsc, thread::JoinHandle};
 
 use tokio::{
     runtime::{Builder, Runtime},
@@ -29,9 +29,9 @@ use crate::{
             key::{self, KeyError},
             lock::{LockError, StateLock},
         },
-        uplink::mqtt::{self, Login},
+        uplink::mqtt,
     },
-    wire::UidHasher,
+    wire::{Inbox, UidHasher, jws::Trust},
 };
 
 /// Why the daemon did not start.
@@ -39,8 +39,6 @@ use crate::{
 pub enum StartError {
     #[error("can't make the state directory {path}: {error}")]
     StateDir { path: PathBuf, error: std::io::Error },
-    #[error("can't read the broker's password from {path}: {error}")]
-    Password { path: PathBuf, error: std::io::Error },
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
@@ -205,17 +203,22 @@ fn start_uplink(
     journal_id: String,
     events: Sender<Event>,
 ) -> Result<(Sender<UplinkCommand>, JoinHandle<()>), StartError> {
-    tracing::warn!(
-        "messages from central are not signed (mqtt.allow_unsigned): whoever can write to the broker can open doors"
-    );
+    if config.mqtt.trust == Trust::Anyone {
+        tracing::warn!(
+            "messages from central are not signed (mqtt.allow_unsigned): whoever can write to the broker can open doors"
+        );
+    }
+    warn_of_password_in_clear(config);
     let uplink = mqtt::Config {
         controller: config.controller.clone(),
-        host: config.mqtt.host.clone(),
-        port: config.mqtt.port,
-        login: login(&config.mqtt)?,
+        broker: config.mqtt.broker.address.clone(),
+        tls: config.mqtt.broker.tls.clone(),
+        account: config.mqtt.account.clone(),
+        keep_alive: config.mqtt.keep_alive,
         session_expiry_s: config.mqtt.session_expiry_s,
         journal_id,
     };
+    let inbox = Inbox { controller: config.controller.clone(), trust: config.mqtt.trust.clone(), hasher };
     let mut reader = Reader::of_state(&config.state_dir);
     let source: mqtt::EventSource = Box::new(move |from, through, bytes| {
         let count = usize::try_from(through.saturating_sub(from) + 1).unwrap_or(usize::MAX);
@@ -228,7 +231,9 @@ fn start_uplink(
         .spawn(move || match current_thread() {
             Ok(runtime) => {
                 let _heard = started.send(Ok(()));
-                runtime.block_on(mqtt::run(uplink, hasher, source, events, waiting));
+                runtime.block_on(mqtt::run(uplink, inbox, source, events, waiting));
+                // Not to wait for a name that is being resolved, which can't be called off.
+                runtime.shutdown_background();
             }
             Err(error) => _ = started.send(Err(error)),
         })
@@ -239,16 +244,16 @@ fn start_uplink(
     Ok((commands, link))
 }
 
-fn login(mqtt: &Mqtt) -> Result<Option<Login>, StartError> {
-    let Some(username) = mqtt.username.clone() else { return Ok(None) };
-    let password = match &mqtt.password_file {
-        None => String::new(),
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| StartError::Password { path: path.clone(), error })?
-            .trim_end_matches(['\r', '\n'])
-            .to_owned(),
-    };
-    Ok(Some(Login { username, password }))
+fn warn_of_password_in_clear(config: &Config) {
+    let Mqtt { broker, account, .. } = &config.mqtt;
+    let host = broker.address.host.as_str();
+    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if broker.tls.is_none() && !is_here && account.as_ref().is_some_and(|a| a.password_file.is_some()) {
+        tracing::warn!(
+            host,
+            "the broker's password goes over the network in clear; use mqtts:// in mqtt.url"
+        );
+    }
 }
 
 /// Resolves at SIGTERM or SIGINT.

@@ -85,7 +85,7 @@ pub fn settings(config: &Config) -> Settings {
         clock: ClockSettings { require_sync: config.require_sync, holdover: config.holdover },
         release_wait: config.release_wait,
         stale_after: config.stale_after,
-        broker: config.mqtt.url.clone(),
+        broker: config.mqtt.broker.url.clone(),
     }
 }
 

@@ -113,6 +113,8 @@ ids! {
     HolderId: check,
     GrantId: check,
     BookingId: check,
+    /// One command of central's, ever.
+    CommandId: check,
 }
 
 #[cfg(test)]

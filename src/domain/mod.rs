@@ -10,6 +10,7 @@ pub mod grant;
 pub mod hours;
 pub mod ids;
 pub mod mode;
+pub mod order;
 pub mod policy;
 pub mod record;
 pub mod schedule;
@@ -22,9 +23,11 @@ pub use decision::{Decision, Reason, Verdict};
 pub use entry::{Entry, EntryKind, Passage};
 pub use grant::{Grant, Kind, Terms, Window};
 pub use ids::{
-    BoardId, BookingId, ControllerId, CredentialId, DoorId, GrantId, HolderId, IdError, ReaderId, ZoneId,
+    BoardId, BookingId, CommandId, ControllerId, CredentialId, DoorId, GrantId, HolderId, IdError, ReaderId,
+    ZoneId,
 };
 pub use mode::{Contact, Direction, DoorAlarm, DoorMode, LockState};
+pub use order::{DoorAction, DoorOrder, OrderRefusal};
 pub use policy::{Margins, Policy};
 pub use record::{Change, Record, RecordKey, RecordType};
 pub use schedule::{Interval, Schedule};

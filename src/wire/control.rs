@@ -10,6 +10,8 @@
 //! A connection carries any number of requests, answered in order, so that a batch can be sent without waiting.
 //! Field names are the wire's; fields may be added within a protocol version, never renamed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -205,11 +207,24 @@ pub struct SyncReport {
     pub central_at: Option<At>,
     /// Central was last heard longer ago than `sync.stale_after_s`.
     pub stale: bool,
+    /// Messages refused since the daemon started, by what was wrong with them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, u64>,
     /// Events recorded and not yet acknowledged.
     pub queue: u64,
     /// A snapshot under way: parts stored, parts in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<(u32, u32)>,
+    /// When the certificates of the link to the broker end, the first first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CertificateReport {
+    /// `controller`, `authority` (that signed the broker's) or `broker`.
+    pub certificate: String,
+    pub not_after: At,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     Digest, UidHasher,
     fields::{FieldError, Fields},
+    jws::JwsError,
     record,
 };
 use crate::domain::{Change, ControllerId, Record};
@@ -19,6 +20,8 @@ pub const MAX_ITEMS: usize = 20_000;
 /// A message that is not understood at all, and so changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
+    #[error(transparent)]
+    Jws(#[from] JwsError),
     #[error("not JSON in UTF-8: {0}")]
     NotJson(String),
     #[error("meant for controller {0:?}")]
@@ -59,7 +62,7 @@ pub struct Feed {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// The changes numbered `first` to `last`, in order.
+    /// The changes numbered `first` to `last`, in order; none, with `first` one past `last`, where nothing is newer.
     Changes { first: u64, last: u64, items: Vec<Item> },
     /// One part of everything as it was at `last`.
     Snapshot { id: String, part: u32, parts: u32, last: u64, items: Vec<Item> },
@@ -91,14 +94,14 @@ pub fn ack(bytes: &[u8], controller: &ControllerId) -> Result<Ack, MessageError>
     Ok(Ack { journal: fields.text("journal")?.to_owned(), through: fields.number("through")? })
 }
 
-fn json(bytes: &[u8]) -> Result<Value, MessageError> {
+pub(super) fn json(bytes: &[u8]) -> Result<Value, MessageError> {
     serde_json::from_slice(bytes).map_err(|e| {
         // serde_json's own text can quote what it met; its place is enough.
         MessageError::NotJson(format!("line {} column {}", e.line(), e.column()))
     })
 }
 
-fn addressed<'a>(value: &'a Value, controller: &ControllerId) -> Result<Fields<'a>, MessageError> {
+pub(super) fn addressed<'a>(value: &'a Value, controller: &ControllerId) -> Result<Fields<'a>, MessageError> {
     let fields = Fields::of(value, "message")?;
     match fields.text("controller")? {
         own if own == controller.as_str() => Ok(fields),
@@ -109,10 +112,11 @@ fn addressed<'a>(value: &'a Value, controller: &ControllerId) -> Result<Fields<'
 fn changes(fields: Fields<'_>, hasher: &UidHasher) -> Result<Body, MessageError> {
     let (first, last) = (fields.number("first")?, fields.number("last")?);
     let list = fields.list("changes")?.ok_or(FieldError::Missing("changes"))?;
-    if first == 0 || last < first {
+    // Without any, `first` is one past `last`: that there is nothing newer.
+    if first == 0 || last < first - 1 {
         return Err(FieldError::Rule("`first` is 1 or more, and not after `last`").into());
     }
-    let expected = last - first + 1;
+    let expected = last - (first - 1);
     if list.len() as u64 != expected {
         return Err(MessageError::Count { found: list.len(), expected });
     }

@@ -1,14 +1,18 @@
 //! Bytes to values and back: what comes over MQTT and the control socket, and what lies on disk. No I/O.
 
 pub mod canonical;
+pub mod command;
 pub mod control;
 pub mod feed;
 pub mod fields;
+pub mod inbox;
 pub mod journal;
+pub mod jws;
 pub mod outgoing;
 pub mod record;
 pub mod stored;
 pub mod uid_hash;
 
 pub use canonical::Digest;
+pub use inbox::Inbox;
 pub use uid_hash::UidHasher;

@@ -13,17 +13,19 @@ mod tests;
 use std::{collections::BTreeMap, time::Duration};
 
 pub use queries::{ExplainError, Subject};
+use syncing::Delivery;
 
 use super::{
     clock::{ClockWatch, Reading},
     door::Door,
     event::{
-        Action, CacheCommand, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded, UplinkCommand,
-        Warrant,
+        Action, CacheCommand, CertificateEnd, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded,
+        UplinkCommand, Warrant,
     },
     index::{DoorNo, Index},
     let_in::LetIn,
     outbox::Outbox,
+    refusals::Refusals,
     settings::Settings,
     sync::SyncSession,
 };
@@ -34,7 +36,6 @@ use crate::{
     },
     wire::{
         UidHasher,
-        feed::{Feed, MessageError},
         outgoing::{DoorState, Status},
         stored::{Heard, Position},
     },
@@ -111,10 +112,13 @@ pub struct Controller {
     sync: SyncSession,
     outbox: Outbox,
     uplink: Link,
+    /// When the certificates of the link end, the first first.
+    certificates: Vec<CertificateEnd>,
     /// The message whose changes are at the cache.
     at_cache: Option<u64>,
     /// A message that waits for it.
-    held: Option<(u64, Result<Feed, MessageError>)>,
+    held: Option<Delivery>,
+    refusals: Refusals,
     journal_id: String,
     journal_fault: Option<String>,
     next_seq: u64,
@@ -157,8 +161,10 @@ impl Controller {
             sync: SyncSession::new(restored.position),
             outbox: Outbox::new(restored.journal.seq, restored.journal.acknowledged),
             uplink: Link { detail: Some("not connected yet".into()), ..Link::default() },
+            certificates: Vec::new(),
             at_cache: None,
             held: None,
+            refusals: Refusals::default(),
             journal_id: restored.journal.id,
             journal_fault: None,
             next_seq: restored.journal.seq + 1,
@@ -226,14 +232,16 @@ impl Controller {
     pub fn next_deadline(&self) -> Option<Mono> {
         let releases = self.waiting.values().map(|w| w.deadline);
         let status = self.status_due.filter(|_| self.uplink.connected);
-        releases.chain(self.sync.deadline()).chain(self.outbox.deadline()).chain(status).min()
+        let links = self.sync.deadline().into_iter().chain(self.outbox.deadline()).chain(status);
+        releases.chain(links).chain(self.refusals.deadline()).min()
     }
 
     fn do_what_is_due(&mut self, now: Now) {
         self.release_late(now);
         self.note_staleness(now);
-        if self.sync.take_due(now.mono) {
-            self.send_sync();
+        self.tell_refusals(now);
+        if let Some(want) = self.sync.take_due(now.mono) {
+            self.send_sync(want);
         }
         if let Some(batch) = self.outbox.take(now.mono) {
             self.uplink(UplinkCommand::SendEvents { from: batch.from, through: batch.through });

@@ -5,14 +5,15 @@ use crate::{
     control::{
         clock::Reading,
         decide::decide_credential,
+        event::CertificateEnd,
         index::{CredentialView, GrantView, Holder, Item},
     },
     domain::{
         At, BookingId, CredentialId, Decision, Direction, DoorId, GrantId, HolderId, Now, Terms, Uid, Window,
     },
     wire::control::{
-        BoardReport, ClockReport, CredentialReport, DoorReport, ExplainReport, GrantQuery, GrantReport,
-        JournalReport, LastPassage, ReaderReport, StatusReport, SyncReport,
+        BoardReport, CertificateReport, ClockReport, CredentialReport, DoorReport, ExplainReport, GrantQuery,
+        GrantReport, JournalReport, LastPassage, ReaderReport, StatusReport, SyncReport,
     },
 };
 
@@ -79,9 +80,19 @@ impl Controller {
             digest: position.digest.to_string(),
             central_at: self.heard.central_at.map(At::floor_ms),
             stale: self.stale,
+            refused: self.refusals.counts().map(|(what, count)| (what.to_owned(), count)).collect(),
             queue: self.outbox.recorded_through() - self.outbox.acknowledged_through(),
             snapshot: self.sync.snapshot_progress(),
+            certificates: self.certificate_reports(),
         }
+    }
+
+    fn certificate_reports(&self) -> Vec<CertificateReport> {
+        let report = |end: &CertificateEnd| CertificateReport {
+            certificate: end.of.as_str().into(),
+            not_after: end.not_after,
+        };
+        self.certificates.iter().map(report).collect()
     }
 
     pub fn door_reports(&self) -> Vec<DoorReport> {

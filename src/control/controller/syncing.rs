@@ -8,21 +8,30 @@ use crate::{
         event::{
             Action, Applied, CacheCommand, CacheEvent, Removal, Replaced, Staged, UplinkCommand, UplinkEvent,
         },
+        refusals::Refused,
         sync::Step,
     },
     domain::{EntryKind, Grant, Now, Record},
     wire::{
         feed::{Ack, Feed, MessageError, Sealed},
-        outgoing::Sync,
+        outgoing::{Sync, Want},
     },
 };
+
+/// A message on `feed`, as the link handed it over.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    token: u64,
+    again: bool,
+    message: Result<Feed, MessageError>,
+}
 
 impl Controller {
     pub(super) fn uplink_says(&mut self, now: Now, what: UplinkEvent) {
         match what {
-            UplinkEvent::Connected { detail } => {
+            UplinkEvent::Connected { detail, is_resumed } => {
                 self.uplink = Link { connected: true, since: Some(now.wall), detail: Some(detail) };
-                self.sync.connected(now.mono);
+                self.sync.connected(now.mono, is_resumed);
                 self.outbox.connected();
                 self.published.iter_mut().for_each(|p| *p = None);
                 self.publish_status(now);
@@ -34,31 +43,50 @@ impl Controller {
                 self.outbox.disconnected();
                 self.held = None;
             }
-            UplinkEvent::Feed { token, message } => self.feed(now, token, message),
+            UplinkEvent::SaidOffline => self.publish_status(now),
+            UplinkEvent::Feed { token, again, message } => {
+                self.feed(now, Delivery { token, again, message });
+            }
             UplinkEvent::Ack { message } => self.ack(now, message),
             UplinkEvent::Sent { through } => self.outbox.sent(through),
+            UplinkEvent::Certificates { ends } => self.certificates = ends,
         }
     }
 
     /// One message is at the cache at a time. While one is (from a connection that has ended since), the next waits.
-    fn feed(&mut self, now: Now, token: u64, message: Result<Feed, MessageError>) {
+    fn feed(&mut self, now: Now, delivery: Delivery) {
         if self.at_cache.is_some() {
-            self.held = Some((token, message));
+            self.held = Some(delivery);
             return;
         }
+        let Delivery { token, again, message } = delivery;
         let feed = match message {
             Ok(feed) => feed,
-            Err(error) => return self.rejected(now, token, error.to_string()),
+            Err(error) => {
+                self.refused(now, what_is_wrong(&error), error.to_string());
+                return self.done(token);
+            }
         };
-        self.heard_central(now);
         match self.sync.receive(now.mono, feed) {
             Step::Nothing => self.done(token),
-            Step::Rejected(why) => self.rejected(now, token, why),
+            Step::Repeat(why) => {
+                // Delivered again because it was not acknowledged, it is what the broker owes us.
+                if !again {
+                    self.refused(now, Refused::Repeat, why);
+                }
+                self.done(token);
+            }
+            // A message that changes nothing is acknowledged, so that it can't block the line.
+            Step::Rejected(why) => {
+                self.refused(now, Refused::Epoch, why);
+                self.done(token);
+            }
             Step::Gap(what) => {
                 self.record(now, EntryKind::SyncGap(self.sync_note(what)));
                 self.done(token);
             }
             Step::Apply { applied, rejected, items, refused } => {
+                self.heard_central(now);
                 self.note_refused(now, refused);
                 let owners = self.index.owners(items.iter().filter_map(Sealed::put));
                 self.hand_to_cache(token, CacheCommand::Apply { applied, rejected, items, owners });
@@ -70,34 +98,39 @@ impl Controller {
         }
     }
 
-    /// A message that changes nothing is acknowledged, so that it can't block the line.
-    fn rejected(&mut self, now: Now, token: u64, why: String) {
-        tracing::warn!(why, "a message from central was rejected");
-        self.record(now, EntryKind::SyncRejected(self.sync_note(why)));
-        self.done(token);
-    }
-
     fn note_refused(&mut self, now: Now, refused: Option<String>) {
         if let Some(why) = refused {
-            tracing::warn!(why, "records from central were refused");
+            self.refused(now, Refused::Records, why);
+        }
+    }
+
+    /// Counts what central's messages were refused for, and records it unless it is a flood.
+    pub(super) fn refused(&mut self, now: Now, what: Refused, why: String) {
+        if let Some(why) = self.refusals.note(now.mono, what, why) {
+            tracing::warn!(why, what = what.as_str(), "a message from central was rejected");
             self.record(now, EntryKind::SyncRejected(self.sync_note(why)));
+        }
+    }
+
+    pub(super) fn tell_refusals(&mut self, now: Now) {
+        for sum in self.refusals.take_due(now.mono) {
+            tracing::warn!(sum, "messages from central were rejected");
+            self.record(now, EntryKind::SyncRejected(self.sync_note(sum)));
         }
     }
 
     fn ack(&mut self, now: Now, message: Result<Ack, MessageError>) {
         match message {
             Ok(ack) => {
-                self.heard_central(now);
                 if ack.journal == self.journal_id && self.outbox.acknowledged(now.mono, ack.through) {
+                    // Only central knows how far it has come; an older one may be anybody's repeat.
+                    self.heard_central(now);
                     let through = ack.through;
                     self.journal(crate::control::event::JournalCommand::Acknowledged { through });
                     self.want_status(now);
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "an acknowledgement from central was rejected");
-                self.record(now, EntryKind::SyncRejected(self.sync_note(format!("ack: {error}"))));
-            }
+            Err(error) => self.refused(now, what_is_wrong(&error), format!("ack: {error}")),
         }
     }
 
@@ -113,8 +146,8 @@ impl Controller {
             }
         }
         token.into_iter().for_each(|token| self.done(token));
-        if let Some((token, message)) = self.held.take() {
-            self.feed(now, token, message);
+        if let Some(delivery) = self.held.take() {
+            self.feed(now, delivery);
         }
     }
 
@@ -138,6 +171,7 @@ impl Controller {
             }
             Staged::OutOfOrder { .. } => self.sync.failed(now.mono),
             Staged::InForce { id, position, index, conflicts, removal } => {
+                self.heard_central(now);
                 let replaced = std::mem::replace(&mut self.index, *index);
                 self.actions.push(Action::Discard(Box::new(replaced)));
                 self.sync.in_force(now.mono, id.clone(), position);
@@ -190,8 +224,8 @@ impl Controller {
         }
     }
 
-    pub(super) fn send_sync(&mut self) {
-        let message = Sync::of(self.settings.controller.clone(), self.sync.position(), self.sync.want());
+    pub(super) fn send_sync(&mut self, want: Want) {
+        let message = Sync::of(self.settings.controller.clone(), self.sync.position(), want);
         self.uplink(UplinkCommand::Sync(message));
     }
 
@@ -202,5 +236,17 @@ impl Controller {
     fn hand_to_cache(&mut self, token: u64, command: CacheCommand) {
         self.at_cache = Some(token);
         self.actions.push(Action::Cache(command));
+    }
+}
+
+/// Under what a message that was not understood is counted.
+pub(super) fn what_is_wrong(error: &MessageError) -> Refused {
+    match error {
+        MessageError::Jws(_) => Refused::Signature,
+        MessageError::OtherController(_) => Refused::Controller,
+        MessageError::NotJson(_)
+        | MessageError::Count { .. }
+        | MessageError::TooMany(_)
+        | MessageError::Field(_) => Refused::Content,
     }
 }

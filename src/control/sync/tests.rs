@@ -43,6 +43,7 @@ fn part(epoch: u64, last: u64, id: &str, part: u32, parts: u32) -> Feed {
 fn outcome(session: &mut SyncSession, feed: Feed) -> (String, &'static str) {
     let step = match session.receive(at(0), feed) {
         Step::Nothing => "nothing".into(),
+        Step::Repeat(_) => "repeat".into(),
         Step::Rejected(_) => "rejected".into(),
         Step::Gap(why) => why,
         Step::Apply { applied, items, .. } => format!("{} to {applied}", items.len()),
@@ -54,8 +55,11 @@ fn outcome(session: &mut SyncSession, feed: Feed) -> (String, &'static str) {
 #[test]
 fn what_changes_come_to_follows_from_their_numbers() {
     for (first, last, expected, want) in [
-        (1, 10, "nothing", "nothing"),
-        (10, 10, "nothing", "nothing"),
+        (1, 10, "repeat", "nothing"),
+        (10, 10, "repeat", "nothing"),
+        (11, 10, "nothing", "nothing"),
+        (8, 7, "repeat", "nothing"),
+        (13, 12, "changes 11 to 12 are missing", "changes"),
         (8, 12, "2 to 12", "nothing"),
         (11, 11, "1 to 11", "nothing"),
         (11, 13, "3 to 13", "nothing"),
@@ -113,7 +117,9 @@ fn parts_come_in_order_and_anything_else_starts_over() {
         (0, part(4, 900, "s-1", 2, 3), "part 2 of a snapshot came where part 1 should", "snapshot"),
         (1, part(4, 900, "s-1", 2, 3), "stage s-1 2/3", "nothing"),
         (1, part(4, 900, "s-1", 3, 3), "part 3 of a snapshot came where part 2 should", "snapshot"),
-        (2, part(4, 900, "s-1", 2, 3), "nothing", "nothing"),
+        (2, part(4, 900, "s-1", 2, 3), "repeat", "nothing"),
+        (2, part(4, 901, "s-1", 3, 3), "part 3 of a snapshot came where part 1 should", "snapshot"),
+        (2, part(4, 900, "s-1", 3, 4), "part 3 of a snapshot came where part 1 should", "snapshot"),
         (2, part(4, 900, "s-1", 1, 3), "stage s-1 1/3", "nothing"),
         (2, part(4, 900, "s-2", 1, 3), "stage s-2 1/3", "nothing"),
         (2, part(4, 900, "s-2", 3, 3), "part 3 of a snapshot came where part 1 should", "snapshot"),
@@ -146,7 +152,7 @@ fn changes_behind_a_snapshot_on_its_way_are_asked_for_when_it_is_in() {
 fn a_snapshot_that_is_in_force_is_not_staged_again_unless_one_is_wanted() {
     let mut s = staged(2);
     s.in_force(at(0), "s-1".into(), position(4, 900));
-    assert_eq!(outcome(&mut s, part(4, 900, "s-1", 1, 3)).0, "nothing");
+    assert_eq!(outcome(&mut s, part(4, 900, "s-1", 1, 3)).0, "repeat");
     s.resync(at(0));
     assert_eq!(outcome(&mut s, part(4, 900, "s-1", 1, 3)).0, "stage s-1 1/3", "central may name it the same");
 }
@@ -176,7 +182,7 @@ fn sent(session: &mut SyncSession, from_ms: u64, to_ms: u64) -> Vec<u64> {
     let mut times = Vec::new();
     while let Some(due) = session.deadline().filter(|due| *due <= at(to_ms)) {
         let now = due.max(at(from_ms));
-        assert!(session.take_due(now), "due, and not sent");
+        assert!(session.take_due(now).is_some(), "due, and not sent");
         times.push(now.0.as_millis() as u64);
     }
     times
@@ -186,7 +192,7 @@ fn sent(session: &mut SyncSession, from_ms: u64, to_ms: u64) -> Vec<u64> {
 fn an_unanswered_want_is_repeated_after_1_s_doubling_to_60() {
     let mut s = SyncSession::new(Position::default());
     assert_eq!(s.deadline(), None, "no connection");
-    s.connected(at(0));
+    s.connected(at(0), true);
     let times = sent(&mut s, 0, 250_000);
     assert_eq!(times, [0, 1, 3, 7, 15, 31, 63, 123, 183, 243].map(|s| s * 1000));
 }
@@ -194,18 +200,18 @@ fn an_unanswered_want_is_repeated_after_1_s_doubling_to_60() {
 #[test]
 fn a_new_connection_asks_at_once_and_begins_to_double_again() {
     let mut s = SyncSession::new(Position::default());
-    s.connected(at(0));
+    s.connected(at(0), true);
     sent(&mut s, 0, 20_000);
     s.disconnected();
     assert_eq!(s.deadline(), None);
-    s.connected(at(20_000));
+    s.connected(at(20_000), true);
     assert_eq!(sent(&mut s, 20_000, 28_000), [20_000, 21_000, 23_000, 27_000]);
 }
 
 #[test]
 fn once_nothing_is_wanted_sync_is_sent_once_and_not_repeated() {
     let mut s = session();
-    s.connected(at(0));
+    s.connected(at(0), true);
     assert_eq!(sent(&mut s, 0, 600_000), [0]);
     s.applied(at(600_000), position(EPOCH, 11));
     assert_eq!(sent(&mut s, 600_000, 900_000), [600_000]);
@@ -214,7 +220,7 @@ fn once_nothing_is_wanted_sync_is_sent_once_and_not_repeated() {
 #[test]
 fn after_applied_messages_sync_waits_for_its_second() {
     let mut s = session();
-    s.connected(at(0));
+    s.connected(at(0), true);
     assert_eq!(sent(&mut s, 0, 0), [0]);
     s.applied(at(100), position(EPOCH, 11));
     s.applied(at(900), position(EPOCH, 12));
@@ -224,7 +230,7 @@ fn after_applied_messages_sync_waits_for_its_second() {
 #[test]
 fn while_parts_come_in_the_snapshot_is_not_asked_for_again() {
     let mut s = SyncSession::new(Position::default());
-    s.connected(at(0));
+    s.connected(at(0), true);
     sent(&mut s, 0, 0);
     let mut now = 500;
     for n in 1..=5 {
@@ -239,7 +245,7 @@ fn while_parts_come_in_the_snapshot_is_not_asked_for_again() {
 #[test]
 fn a_second_gap_does_not_ask_sooner_than_the_repeat() {
     let mut s = session();
-    s.connected(at(0));
+    s.connected(at(0), true);
     sent(&mut s, 0, 0);
     s.receive(at(5000), changes(EPOCH, 12, 12));
     assert_eq!(sent(&mut s, 5000, 5000), [5000]);
@@ -252,8 +258,8 @@ fn a_second_gap_does_not_ask_sooner_than_the_repeat() {
 #[test]
 fn changes_wait_while_a_snapshot_of_their_epoch_comes_in_and_are_asked_for_behind_it() {
     let mut s = session();
-    s.connected(at(0));
-    assert!(s.take_due(at(0)));
+    s.connected(at(0), true);
+    assert!(s.take_due(at(0)).is_some());
     assert!(matches!(s.receive(at(0), part(EPOCH, APPLIED, "s-1", 1, 2)), Step::Stage { .. }));
     s.staged(at(0), 1);
     assert_eq!(s.receive(at(1), changes(EPOCH, 11, 11)), Step::Nothing, "the snapshot would be an old one");
@@ -266,12 +272,12 @@ fn changes_wait_while_a_snapshot_of_their_epoch_comes_in_and_are_asked_for_behin
 #[test]
 fn a_snapshot_of_which_no_more_comes_holds_no_change_back() {
     let mut s = session();
-    s.connected(at(0));
-    assert!(s.take_due(at(0)));
+    s.connected(at(0), true);
+    assert!(s.take_due(at(0)).is_some());
     assert!(matches!(s.receive(at(0), part(EPOCH, APPLIED, "s-1", 1, 2)), Step::Stage { .. }));
     assert_eq!(s.receive(at(1), changes(EPOCH, 11, 11)), Step::Nothing);
     let patience = PART_PATIENCE.as_millis() as u64;
     assert_eq!(s.deadline(), Some(at(patience)));
-    assert!(s.take_due(at(patience)) && s.want() == Want::Changes, "asked for when patience ends");
+    assert_eq!(s.take_due(at(patience)), Some(Want::Changes), "asked for when patience ends");
     assert!(matches!(s.receive(at(patience + 1), changes(EPOCH, 11, 11)), Step::Apply { .. }));
 }

@@ -2,11 +2,13 @@
 //!
 //! Every mistake is found and named at once, with its place, before anything is driven.
 
+mod broker;
 mod read;
 mod sections;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::{
     fmt,
@@ -14,8 +16,13 @@ use std::{
     time::Duration,
 };
 
+pub use self::broker::Broker;
 pub use self::sections::{Board, Door, Input, Lock, Reader, ReaderDriver, Rex};
-use crate::domain::{ControllerId, Zone};
+use crate::{
+    domain::{ControllerId, Zone},
+    drivers::uplink::keeper::Account,
+    wire::jws::Trust,
+};
 
 /// A configuration that was found good.
 #[derive(Debug, Clone)]
@@ -38,12 +45,12 @@ pub struct Config {
 
 #[derive(Debug, Clone)]
 pub struct Mqtt {
-    pub url: String,
-    pub host: String,
-    pub port: u16,
-    pub username: Option<String>,
-    pub password_file: Option<PathBuf>,
+    pub broker: Broker,
+    pub account: Option<Account>,
     pub session_expiry_s: u32,
+    /// Whose messages are believed to be central's.
+    pub trust: Trust,
+    pub keep_alive: Duration,
 }
 
 /// One mistake, and where it is.

@@ -5,14 +5,17 @@ use std::{collections::BTreeMap, fmt::Display, ops::Range};
 use toml::de::DeTable;
 
 use super::{
-    Config, Mqtt, Problem,
-    sections::{Board, Door, Input, Reader, ReaderDriver, address},
+    Broker, Config, Mqtt, Problem,
+    sections::{Board, Door, Input, Reader, ReaderDriver},
     table::{Found, Problems, Table},
+    trust,
 };
-use crate::domain::{ControllerId, Zone};
+use crate::{
+    domain::{ControllerId, Zone},
+    drivers::uplink::keeper::Account,
+};
 
 const TEN_YEARS_S: u64 = 315_360_000;
-const MQTT_PORT: u16 = 1883;
 
 pub fn config(text: &str) -> Result<Config, Vec<Problem>> {
     let problems = Problems::new(text);
@@ -78,13 +81,7 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
 }
 
 fn mqtt(table: Table<'_>) -> Option<Mqtt> {
-    let url = if table.exists() {
-        table.parsed("url", "a broker's address such as mqtt://broker.example:1883", |text| {
-            address(text, "mqtt", MQTT_PORT).map(|(host, port)| (text.to_owned(), host, port))
-        })
-    } else {
-        None
-    };
+    let broker = Broker::read(&table);
     let username = table.text("username", "a text").map(|f| f.value);
     let password_file = table.has("password_file").then(|| table.path("password_file", ""));
     if password_file.is_some() && username.is_none() {
@@ -92,18 +89,13 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     }
     let session_expiry_s =
         table.number_or("session_expiry_s", (0, 0xFFFF_FFFE), "a number of seconds", 604_800);
-    // One that is there and no flag has been said already.
-    if table.exists() && !table.flag("allow_unsigned", table.has("allow_unsigned")) {
-        table.problem(
-            "allow_unsigned",
-            &table.place("allow_unsigned"),
-            "this version can't verify signatures yet, so nothing central says would be believed; \
-             set allow_unsigned = true where the broker is trusted",
-        );
-    }
+    // Below five seconds a busy link would look dead; above, a dead one alive for too long.
+    let keep_alive = table.seconds("keep_alive_s", (5, 3600), 30);
+    let trust = trust::read(&table);
     table.end();
-    let (url, host, port) = url?.value;
-    Some(Mqtt { url, host, port, username, password_file, session_expiry_s: session_expiry_s as u32 })
+    let account = username.map(|username| Account { username, password_file });
+    let session_expiry_s = session_expiry_s as u32;
+    Some(Mqtt { broker: broker?, account, session_expiry_s, keep_alive, trust: trust? })
 }
 
 /// Nothing is named twice, and nothing is used twice.

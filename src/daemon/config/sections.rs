@@ -231,7 +231,7 @@ impl Reader {
 }
 
 /// A key with few values; absent is `None`, wrong is a problem.
-fn choice<T: Copy>(table: &Table<'_>, key: &'static str, values: &[(&str, T)]) -> Option<T> {
+pub fn choice<T: Copy>(table: &Table<'_>, key: &'static str, values: &[(&str, T)]) -> Option<T> {
     let names: Vec<String> = values.iter().map(|(name, _)| format!("{name:?}")).collect();
     let pick = |text: &str| values.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
     table.optional(key, &names.join(" or "), |v| v.as_str().and_then(pick)).map(|f| f.value)

@@ -72,6 +72,11 @@ impl<'a> Table<'a> {
         self.problems.add(span, self.key(key), message);
     }
 
+    /// A mistake in a value that was found.
+    pub fn add<T>(&self, found: &Found<T>, message: impl Into<String>) {
+        self.problems.add(&found.span, found.key.clone(), message);
+    }
+
     pub fn span(&self) -> &Range<usize> {
         &self.span
     }
@@ -160,6 +165,11 @@ impl<'a> Table<'a> {
 
     pub fn flag(&self, key: &'static str, default: bool) -> bool {
         self.optional(key, "true or false", DeValue::as_bool).map_or(default, |f| f.value)
+    }
+
+    /// Whether a key is there, and its value not what it should be.
+    pub fn is_other(&self, key: &'static str, is: impl Fn(&DeValue<'a>) -> bool) -> bool {
+        self.get(key).is_some_and(|value| !is(value.get_ref()))
     }
 
     /// A whole number within the range, both ends included.

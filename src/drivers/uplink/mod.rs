@@ -1,4 +1,10 @@
 //! The link to central: MQTT, on a thread of its own, so that neither a large message nor a slow broker is in a
 //! door's way.
 
+pub mod bridge;
+pub mod certificates;
+pub mod expiry;
+pub mod keeper;
 pub mod mqtt;
+pub mod tls;
+pub mod transport;

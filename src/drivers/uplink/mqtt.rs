@@ -4,24 +4,38 @@
 //! journal (events), repeated until answered (`sync`), or said again after every connect (`status`, `door/…`). Its
 //! event loop is polled in a task of its own, because a poll that is cancelled can leave a session half made.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use rumqttc::v5::{
-    AsyncClient, ConnectionError, Event as Happening, EventLoop, Incoming, MqttOptions,
-    mqttbytes::{
-        QoS,
-        v5::{Filter, LastWill, Publish},
+use rumqttc::{
+    Transport,
+    v5::{
+        AsyncClient, ConnectionError, Event as Happening, EventLoop, Incoming, MqttOptions,
+        mqttbytes::{
+            QoS,
+            v5::{ConnAck, Filter, LastWill, Publish},
+        },
     },
 };
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
+use super::{
+    bridge::{Bridge, Link},
+    certificates::Files,
+    keeper::{Account, Keeper, LOOK_EVERY, Login, Ready},
+    transport::{Address, TransportError},
+};
 use crate::{
     control::{Event, UplinkCommand, UplinkEvent},
     domain::ControllerId,
-    drivers::backoff::Backoff,
+    drivers::{backoff::Backoff, clock},
     wire::{
-        UidHasher,
-        feed::{Feed, MessageError, ack, feed},
+        Inbox,
+        feed::{Feed, MessageError},
         outgoing::{Offline, events, to_json},
     },
 };
@@ -29,9 +43,12 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Config {
     pub controller: ControllerId,
-    pub host: String,
-    pub port: u16,
-    pub login: Option<Login>,
+    pub broker: Address,
+    /// `None`: a plain connection.
+    pub tls: Option<Files>,
+    pub account: Option<Account>,
+    /// How often the broker is pinged; one that is silent for half as long again is given up.
+    pub keep_alive: Duration,
     /// How long the broker keeps what central sends while we are away, in seconds.
     pub session_expiry_s: u32,
     pub journal_id: String,
@@ -41,30 +58,21 @@ pub struct Config {
 /// number. The daemon puts the journal here.
 pub type EventSource = Box<dyn FnMut(u64, u64, usize) -> Vec<(u64, String)> + Send>;
 
-/// User name and password at the broker.
-#[derive(Clone)]
-pub struct Login {
-    pub username: String,
-    pub password: String,
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Login({})", self.username)
-    }
-}
-
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
     #[error("{0}")]
     Connection(Box<ConnectionError>),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     #[error("the broker did not answer within {} s", ANSWER.as_secs())]
     NoAnswer,
     #[error("the broker refused the subscriptions: {0}")]
     Refused(String),
     #[error("the link has more to send than it can hold")]
     Full,
+    #[error("the certificates were replaced; connecting with the new ones")]
+    Replaced,
     #[error("a change could not be stored; the broker is to deliver it again")]
     Undone,
 }
@@ -77,8 +85,6 @@ enum Ended {
     Stopped,
 }
 
-/// A broker's answer to a ping comes behind all it has poured out before: a large snapshot, say.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// From the start of a connection to the broker's answer.
 const ANSWER: Duration = Duration::from_secs(10);
 /// For the last publishes of a clean stop.
@@ -92,9 +98,6 @@ const RECEIVE_MAXIMUM: u16 = 32;
 /// Packets between the poll task and us. Few, because brokers were seen to send far more than `RECEIVE_MAXIMUM`:
 /// what does not fit stays in the socket.
 const PACKETS: usize = 8;
-/// The socket's receive buffer. rumqttc sends one acknowledgement for every read, and a read takes up to ten messages
-/// if they are there: with little room they come one by one, and acknowledgements keep pace.
-const RECEIVE_BUFFER_BYTES: u32 = 32 * 1024;
 /// Messages on `feed` read ahead of the one at the controller, so that reading overlaps with storing.
 const READ_AHEAD: usize = 4;
 /// Requests waiting for the event loop. It takes one for every ten packets it reads, so while a broker pours out what
@@ -104,7 +107,7 @@ const REQUESTS: usize = (1 << 16) + 512;
 /// Serves the link until `commands` is closed.
 pub async fn run(
     config: Config,
-    hasher: UidHasher,
+    inbox: Inbox,
     mut source: EventSource,
     events: Sender<Event>,
     mut commands: Receiver<UplinkCommand>,
@@ -112,8 +115,9 @@ pub async fn run(
     let mut tokens = 0;
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(30));
     let mut said = String::new();
+    let mut keeper = Keeper::new(config.tls.clone(), config.account.clone());
     loop {
-        let mut session = Session::connect(&config, &hasher, &events, &mut source, &mut tokens);
+        let mut session = Session::connect(&config, &inbox, &events, &mut source, &mut tokens, &mut keeper);
         let ended = session.serve(&mut commands).await;
         let was_up = session.up;
         match ended {
@@ -158,7 +162,7 @@ async fn say(events: &Sender<Event>, what: UplinkEvent) {
 /// One connection.
 struct Session<'a> {
     config: &'a Config,
-    hasher: &'a UidHasher,
+    inbox: &'a Inbox,
     events: &'a Sender<Event>,
     client: AsyncClient,
     packets: Receiver<Result<Incoming, LinkError>>,
@@ -168,8 +172,13 @@ struct Session<'a> {
     /// first one is at the controller, under the number `tokens`.
     feed: VecDeque<(Publish, Option<FeedMessage>)>,
     tokens: &'a mut u64,
+    keeper: &'a mut Keeper,
+    shown: Shown,
     up: bool,
 }
+
+/// The certificates the broker showed, once it has.
+type Shown = Arc<OnceLock<Arc<Vec<CertificateDer<'static>>>>>;
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
@@ -180,21 +189,42 @@ impl Drop for Session<'_> {
 impl<'a> Session<'a> {
     fn connect(
         config: &'a Config,
-        hasher: &'a UidHasher,
+        inbox: &'a Inbox,
         events: &'a Sender<Event>,
         source: &'a mut EventSource,
         tokens: &'a mut u64,
+        keeper: &'a mut Keeper,
     ) -> Self {
-        let (client, event_loop) = AsyncClient::new(options(config), REQUESTS);
+        let ready = keeper.ready().map_err(TransportError::from);
+        let login = ready.as_ref().ok().and_then(|ready| ready.login.clone());
+        let listen = |ready: Ready| Bridge::listen(config.broker.clone(), ready.tls, config.keep_alive);
+        let bridge = ready.and_then(listen);
+        let socket = bridge.as_ref().map_or("", Bridge::name);
+        let (client, event_loop) = AsyncClient::new(options(config, socket, login), REQUESTS);
         let (sender, packets) = channel(PACKETS);
-        let poll = tokio::spawn(poll(event_loop, sender));
+        let shown = Shown::default();
+        let poll = tokio::spawn(poll(bridge, event_loop, sender, shown.clone()));
         let feed = VecDeque::new();
-        Session { config, hasher, events, client, packets, poll, source, feed, tokens, up: false }
+        Session {
+            config,
+            inbox,
+            events,
+            client,
+            packets,
+            poll,
+            source,
+            feed,
+            tokens,
+            keeper,
+            shown,
+            up: false,
+        }
     }
 
     async fn serve(&mut self, commands: &mut Receiver<UplinkCommand>) -> Ended {
         let patience = tokio::time::sleep(ANSWER);
         tokio::pin!(patience);
+        let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             let step = tokio::select! {
                 packet = self.packets.recv(), if self.feed.len() < READ_AHEAD => match packet {
@@ -210,11 +240,26 @@ impl<'a> Session<'a> {
                     }
                 },
                 () = &mut patience, if !self.up => Err(LinkError::NoAnswer),
+                _ = look.tick() => self.look().await,
             };
             if let Err(error) = step {
                 return Ended::Lost(self.cause().unwrap_or(error));
             }
         }
+    }
+
+    /// Looks at the certificates: whether they were replaced, and when they end.
+    async fn look(&mut self) -> Result<(), LinkError> {
+        self.keeper.warn(clock::wall(), clock::mono());
+        if let Some(ends) = self.keeper.news() {
+            say(self.events, UplinkEvent::Certificates { ends }).await;
+        }
+        if !self.up || !self.keeper.is_replaced() {
+            return Ok(());
+        }
+        // With a goodbye, so that the broker does not send the will: the next connection is a moment away.
+        self.leave().await;
+        Err(LinkError::Replaced)
     }
 
     /// Why the event loop ended, if it did: it takes no requests any more, but the reason waits behind packets.
@@ -225,7 +270,7 @@ impl<'a> Session<'a> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the other packets are the event loop's business")]
     async fn packet(&mut self, packet: Incoming) -> Result<(), LinkError> {
         match packet {
-            Incoming::ConnAck(_) => {
+            Incoming::ConnAck(answer) => {
                 let filter = |suffix| Filter::new(self.topic(suffix), QoS::AtLeastOnce);
                 self.client
                     .try_subscribe_many([filter("feed"), filter("ack")])
@@ -233,10 +278,12 @@ impl<'a> Session<'a> {
                 // From here on: what the broker has kept for us comes before its answer to the subscription, and
                 // what we publish comes behind the subscription.
                 self.up = true;
-                let detail = format!("{}:{}", self.config.host, self.config.port);
+                let detail = self.config.broker.to_string();
                 tracing::info!(broker = detail, "connected");
-                say(self.events, UplinkEvent::Connected { detail }).await;
-                Ok(())
+                let is_resumed = answer.session_present;
+                say(self.events, UplinkEvent::Connected { detail, is_resumed }).await;
+                self.keeper.met(self.shown.get().cloned());
+                self.look().await
             }
             Incoming::SubAck(answer) => {
                 use rumqttc::v5::mqttbytes::v5::SubscribeReasonCode::Success;
@@ -253,7 +300,7 @@ impl<'a> Session<'a> {
     async fn received(&mut self, publish: Publish) -> Result<(), LinkError> {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         if topic == self.topic("feed") {
-            let message = feed(&publish.payload, &self.config.controller, self.hasher);
+            let message = self.inbox.feed(&publish.payload);
             self.feed.push_back((publish, Some(message)));
             if self.feed.len() == 1 {
                 self.offer().await;
@@ -261,7 +308,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         if topic == self.topic("ack") {
-            let message = ack(&publish.payload, &self.config.controller);
+            let message = self.inbox.ack(&publish.payload);
             say(self.events, UplinkEvent::Ack { message }).await;
         }
         self.client.try_ack(&publish).map_err(|_| LinkError::Full)
@@ -269,9 +316,10 @@ impl<'a> Session<'a> {
 
     /// Hands the first waiting message to the controller.
     async fn offer(&mut self) {
-        if let Some(message) = self.feed.front_mut().and_then(|(_, message)| message.take()) {
+        let first = self.feed.front_mut();
+        if let Some((message, again)) = first.and_then(|(p, message)| Some((message.take()?, p.dup))) {
             *self.tokens += 1;
-            say(self.events, UplinkEvent::Feed { token: *self.tokens, message }).await;
+            say(self.events, UplinkEvent::Feed { token: *self.tokens, again, message }).await;
         }
     }
 
@@ -323,12 +371,18 @@ impl<'a> Session<'a> {
             return;
         }
         let offline = to_json(&Offline::of(self.config.controller.clone()));
-        let said = self.publish("status", true, offline).is_ok() && self.client.try_disconnect().is_ok();
-        if said {
-            let closed = async { while let Some(Ok(_)) = self.packets.recv().await {} };
-            if tokio::time::timeout(FAREWELL, closed).await.is_err() {
-                tracing::debug!("the broker did not take the farewell in time");
-            }
+        if self.publish("status", true, offline).is_ok() {
+            self.leave().await;
+        }
+    }
+
+    async fn leave(&mut self) {
+        if self.client.try_disconnect().is_err() {
+            return;
+        }
+        let closed = async { while let Some(Ok(_)) = self.packets.recv().await {} };
+        if tokio::time::timeout(FAREWELL, closed).await.is_err() {
+            tracing::debug!("the broker did not take the farewell in time");
         }
     }
 
@@ -341,8 +395,9 @@ fn topic(controller: &ControllerId, suffix: &str) -> String {
     format!("latch/v1/{controller}/{suffix}")
 }
 
-fn options(config: &Config) -> MqttOptions {
-    let mut options = MqttOptions::new(config.controller.as_str(), config.host.clone(), config.port);
+fn options(config: &Config, socket: &str, login: Option<Login>) -> MqttOptions {
+    // A Unix socket has no port.
+    let mut options = MqttOptions::new(config.controller.as_str(), socket, 0);
     let will = LastWill::new(
         topic(&config.controller, "status"),
         to_json(&Offline::of(config.controller.clone())),
@@ -351,7 +406,8 @@ fn options(config: &Config) -> MqttOptions {
         None,
     );
     options
-        .set_keep_alive(KEEP_ALIVE)
+        .set_transport(Transport::unix())
+        .set_keep_alive(config.keep_alive)
         .set_clean_start(false)
         .set_last_will(will)
         .set_manual_acks(true)
@@ -360,26 +416,58 @@ fn options(config: &Config) -> MqttOptions {
     options.set_session_expiry_interval(Some(config.session_expiry_s));
     options.set_receive_maximum(Some(RECEIVE_MAXIMUM));
     options.set_max_packet_size(Some(MAX_INCOMING_BYTES));
-    let mut network = options.network_options();
-    network.set_tcp_nodelay(true);
-    network.set_tcp_recv_buffer_size(RECEIVE_BUFFER_BYTES);
-    options.set_network_options(network);
-    if let Some(login) = &config.login {
-        options.set_credentials(login.username.clone(), login.password.clone());
+    if let Some(Login { username, password }) = login {
+        options.set_credentials(username, password);
     }
     options
 }
 
-async fn poll(mut event_loop: EventLoop, packets: Sender<Result<Incoming, LinkError>>) {
+async fn poll(
+    bridge: Result<Bridge, TransportError>,
+    event_loop: EventLoop,
+    packets: Sender<Result<Incoming, LinkError>>,
+    shown: Shown,
+) {
+    if let Err(end) = converse(bridge, event_loop, &packets, shown).await {
+        // Nobody listens any more when the connection was given up.
+        let _heard = packets.send(Err(end)).await;
+    }
+}
+
+/// Until the connection ends, or nobody takes its packets.
+async fn converse(
+    bridge: Result<Bridge, TransportError>,
+    mut event_loop: EventLoop,
+    packets: &Sender<Result<Incoming, LinkError>>,
+    shown: Shown,
+) -> Result<(), LinkError> {
+    let mut link = bridge?.open().await?;
+    if let Some(certificates) = link.certificates.take() {
+        let _only_once = shown.set(certificates);
+    }
     loop {
-        let step = match event_loop.poll().await {
-            Ok(Happening::Incoming(packet)) => Ok(packet),
+        // The bridge says when a broker is silent; rumqttc would give up one whose answer to its ping comes late.
+        event_loop.state.await_pingresp = false;
+        let packet = match event_loop.poll().await {
+            Ok(Happening::Incoming(packet)) => packet,
             Ok(Happening::Outgoing(_)) => continue,
-            Err(error) => Err(LinkError::Connection(Box::new(error))),
+            Err(error) => return Err(LinkError::Connection(Box::new(link.why(error).await?))),
         };
-        let is_end = step.is_err();
-        if packets.send(step).await.is_err() || is_end {
-            return;
+        if let Incoming::ConnAck(answer) = &packet {
+            agree(&mut link, &mut event_loop, answer);
         }
+        if packets.send(Ok(packet)).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// The broker may want to be pinged more often. rumqttc has taken that up, and 0 too, which would be all the time.
+fn agree(link: &mut Link, event_loop: &mut EventLoop, answer: &ConnAck) {
+    let asked = answer.properties.as_ref().and_then(|p| p.server_keep_alive);
+    let agreed = link.agree(asked);
+    // It takes nothing below this, but from a broker.
+    if agreed >= Duration::from_secs(5) {
+        event_loop.options.set_keep_alive(agreed);
     }
 }

@@ -74,6 +74,17 @@ fn a_records_digest_is_that_of_the_json_as_received_in_any_order_of_fields() {
 }
 
 #[test]
+fn no_changes_at_all_say_how_far_the_list_goes() {
+    let mut message = with("changes", json!([]));
+    message["last"] = json!(1200);
+    let Body::Changes { first, last, items } = read(&message).unwrap().body else { unreachable!() };
+    assert_eq!((first, last, items.len()), (1201, 1200, 0));
+    message["first"] = json!(1);
+    message["last"] = json!(0);
+    assert!(read(&message).is_ok(), "of a list that has just begun");
+}
+
+#[test]
 fn a_part_of_a_snapshot_is_understood() {
     let Feed { epoch, body } = read(&snapshot(1, 12)).unwrap();
     let Body::Snapshot { id, part, parts, last, items } = body else { panic!("{body:?}") };
@@ -106,7 +117,8 @@ fn a_message_that_is_not_understood_says_why() {
             with("last", json!(u64::MAX)),
             &format!("`changes` has 3 entries, `first` and `last` ask for {}", u64::MAX - 1200),
         ),
-        (with("last", json!(1200)), "`first` is 1 or more, and not after `last`"),
+        (with("last", json!(1200)), "`changes` has 3 entries, `first` and `last` ask for 0"),
+        (with("last", json!(1199)), "`first` is 1 or more, and not after `last`"),
         (with("first", json!(0)), "`first` is 1 or more, and not after `last`"),
         (with("snapshot", json!("s-77")), "`snapshot` is not an object"),
         (snapshot(0, 12), "`part` is not between 1 and `parts`"),

@@ -54,7 +54,7 @@ pub fn failing() -> StatusReport {
     value["journal"]["acknowledged"] = json!(480);
     value["sync"] = json!({"connected": false, "broker": "mqtts://broker.example:8883",
         "since": "2026-11-21T20:10:00Z", "detail": "connection refused", "epoch": 3, "applied": 1203,
-        "want": "changes", "rejected": 2, "credentials": 812, "grants": 2100, "digest": "c0ff",
+        "want": "changes", "rejected": 2, "refused": {"records": 2, "signature": 1}, "credentials": 812, "grants": 2100, "digest": "c0ff",
         "central_at": "2026-11-21T20:09:58Z", "stale": true, "queue": 21, "snapshot": [4, 12]});
     value["doors"][0]["alarm"] = json!("forced");
     value["doors"][0]["contact"] = json!("open");

@@ -16,7 +16,7 @@ pub fn sync(report: &SyncReport, site: &Site, style: Style) -> String {
             ("central", heard(report, site).into()),
             ("position", position(report).into()),
             ("snapshot", snapshot.unwrap_or_default().into()),
-            ("refused", Cell::toned(refused_tone(report), &count(report.rejected, "record"))),
+            ("refused", Cell::toned(refused_tone(report), &refused(report))),
             ("queue", format!("{} not yet acknowledged by central", count(report.queue, "event")).into()),
             ("digest", report.digest.as_str().into()),
         ],
@@ -35,7 +35,15 @@ pub fn asked(report: &SyncReport, site: &Site, style: Style) -> String {
 }
 
 fn refused_tone(report: &SyncReport) -> Tone {
-    if report.rejected > 0 { Tone::Warning } else { Tone::Plain }
+    if report.rejected > 0 || !report.refused.is_empty() { Tone::Warning } else { Tone::Plain }
+}
+
+/// Records refused since the last snapshot, and messages since the daemon started.
+fn refused(report: &SyncReport) -> String {
+    let kinds: Vec<String> =
+        report.refused.iter().map(|(what, messages)| format!("{messages} {}", tame(what))).collect();
+    let messages = if kinds.is_empty() { String::new() } else { format!("; messages: {}", kinds.join(", ")) };
+    format!("{}{messages}", count(report.rejected, "record"))
 }
 
 /// The connection to the broker.
@@ -111,7 +119,7 @@ mod tests {
         central   last heard 1 d 11 h ago (Sat 21 Nov 21:09:58), longer ago than sync.stale_after_s
         position  epoch 3, change 1203, waiting for changes; 812 credentials, 2100 grants
         snapshot  4 of 12 parts stored
-        refused   2 records
+        refused   2 records; messages: 2 records, 1 signature
         queue     21 events not yet acknowledged by central
         digest    c0ff
         ");

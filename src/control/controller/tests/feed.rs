@@ -59,7 +59,9 @@ fn a_message_delivered_again_while_it_is_at_the_cache_is_applied_once() {
     rig.changes(1, 3, 11, 11);
     rig.disconnect();
     rig.connect();
-    assert_eq!(rig.changes(2, 3, 11, 11), [""; 0]);
+    let gone =
+        json!({"epoch": 3, "first": 11, "last": 11, "changes": [{"delete": {"type": "grant", "id": "g-1"}}]});
+    assert_eq!(rig.deliver(2, true, gone), [""; 0]);
     let said = rig.applied(3, 11, Vec::new());
     assert_eq!(said[..2], ["done 1", "done 2"]);
     assert!(!said.iter().any(|line| line.starts_with("apply")));
@@ -103,11 +105,85 @@ fn changes_of_a_new_epoch_ask_for_its_snapshot() {
     assert_eq!(said, ["append 2 sync.gap", "done 1", "sync 3/10 wants snapshot"]);
 }
 
+fn nothing_new() -> Value {
+    json!({"epoch": 3, "first": 10, "last": 10, "changes": [{"delete": {"type": "grant", "id": "g-1"}}]})
+}
+
 #[test]
-fn a_repeat_is_acknowledged_and_does_nothing() {
+fn a_repeat_is_acknowledged_recorded_and_does_nothing() {
     let mut rig = connected();
-    assert_eq!(rig.changes(1, 3, 8, 10), ["done 1"]);
+    assert_eq!(rig.changes(1, 3, 8, 10), ["append 2 sync.rejected", "done 1"]);
     assert_eq!(rig.changes(2, 3, 9, 11), ["apply to 11: 1 taken, 0 refused"], "only what is new of it");
+}
+
+#[test]
+fn what_the_broker_delivers_again_by_right_is_no_event() {
+    let mut rig = connected();
+    assert_eq!(rig.deliver(1, true, nothing_new()), ["done 1"]);
+    assert_eq!(rig.deliver(2, false, nothing_new()), ["append 2 sync.rejected", "done 2"]);
+}
+
+#[test]
+fn a_flood_of_repeats_is_recorded_in_sum() {
+    let mut rig = connected();
+    let entries: usize = (0..500).map(|n| rig.feed(n, nothing_new()).len() - 1).sum();
+    assert_eq!(entries, 10);
+    let actions = {
+        rig.later_ms(60_000);
+        rig.handle(Event::Tick)
+    };
+    let sum = entries_of(&actions, "sync.rejected");
+    assert_eq!(sum.len(), 1);
+    assert!(sum[0].starts_with("490 more in 60 s, the last: changes 10 to 10 came again"), "{sum:?}");
+    assert_eq!(rig.controller.sync_report().refused.get("repeat"), Some(&500));
+}
+
+/// Whoever withholds what is new can still repeat what is old: it must not pass for hearing central.
+#[test]
+fn only_what_is_new_counts_as_having_heard_central() {
+    let heard = |rig: &Rig| rig.controller.sync_report().central_at;
+    let mut rig = connected();
+    rig.recorded(1);
+    rig.ack(JOURNAL, 1);
+    let before = heard(&rig);
+    rig.later_ms(60_000);
+    rig.feed(1, nothing_new());
+    rig.ack(JOURNAL, 1);
+    rig.changes(2, 2, 11, 11);
+    rig.feed(3, json!({"epoch": "three"}));
+    rig.changes(4, 3, 12, 12);
+    assert_eq!(heard(&rig), before);
+    rig.changes(5, 3, 11, 11);
+    assert!(heard(&rig) > before);
+}
+
+#[test]
+fn a_session_the_broker_has_lost_is_asked_about_once() {
+    let mut rig = Rig::new();
+    let lost = UplinkEvent::Connected { detail: "broker:1883".into(), is_resumed: false };
+    let asks =
+        |said: Vec<String>| said.into_iter().filter(|line| line.starts_with("sync")).collect::<Vec<_>>();
+    assert_eq!(asks(rig.uplink(lost)), ["sync 3/10 wants changes"]);
+    let later: Vec<String> = (0..100).flat_map(|_| asks(rig.later_ms(1000).tick())).collect();
+    assert_eq!(later, [""; 0]);
+    rig.disconnect();
+    assert_eq!(asks(rig.connect()), ["sync 3/10 wants nothing"]);
+}
+
+#[test]
+fn no_changes_at_the_end_of_the_list_answer_a_want_and_beyond_it_make_one() {
+    let mut rig = connected();
+    let none = |last: u64| json!({"epoch": 3, "first": last + 1, "last": last, "changes": []});
+    assert_eq!(rig.feed(1, none(10)), ["done 1"]);
+    assert_eq!(rig.feed(2, none(12)), ["append 2 sync.gap", "done 2", "sync 3/10 wants changes"]);
+    rig.changes(3, 3, 11, 12);
+    rig.applied(3, 12, Vec::new());
+    assert_eq!(rig.controller.sync_report().want, "nothing");
+}
+
+fn entries_of(actions: &[Action], kind: &str) -> Vec<String> {
+    let of_kind = entries(actions).into_iter().filter(|entry| entry["type"] == kind);
+    of_kind.map(|entry| entry["detail"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 #[test]
@@ -143,7 +219,7 @@ fn a_snapshot_takes_the_place_of_everything_with_its_last_part() {
     assert_eq!(said[..3], ["discard the replaced index", "append 4 sync.snapshot_applied", "done 2"]);
     assert_eq!(said[3], "sync 4/900 wants nothing");
     assert_eq!(rig.tap("entrance-in", HOST)[0], "append 5 access.denied");
-    assert_eq!(rig.part(3, "s-77", 2, 2), ["done 3"], "a repeat");
+    assert_eq!(rig.part(3, "s-77", 2, 2), ["append 6 sync.rejected", "done 3"], "a repeat");
 }
 
 #[test]

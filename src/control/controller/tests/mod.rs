@@ -149,7 +149,7 @@ impl Rig {
     }
 
     fn connect(&mut self) -> Vec<String> {
-        self.uplink(UplinkEvent::Connected { detail: "broker:1883".into() })
+        self.uplink(UplinkEvent::Connected { detail: "broker:1883".into(), is_resumed: true })
     }
 
     fn disconnect(&mut self) -> Vec<String> {
@@ -157,11 +157,16 @@ impl Rig {
     }
 
     /// A message on `feed`, as central writes it.
-    fn feed(&mut self, token: u64, mut message: Value) -> Vec<String> {
+    fn feed(&mut self, token: u64, message: Value) -> Vec<String> {
+        self.deliver(token, false, message)
+    }
+
+    /// The same; `again`: it is delivered once more.
+    fn deliver(&mut self, token: u64, again: bool, mut message: Value) -> Vec<String> {
         message["controller"] = "oslo-1".into();
         let bytes = message.to_string();
         let message = feed(bytes.as_bytes(), &ControllerId::new("oslo-1").unwrap(), &self.hasher);
-        self.uplink(UplinkEvent::Feed { token, message })
+        self.uplink(UplinkEvent::Feed { token, again, message })
     }
 
     /// Changes of an epoch from `first` on; each deletes what is not there.

@@ -162,7 +162,9 @@ impl Outside {
 
     fn central(&mut self, what: &Central) {
         match *what {
-            Central::Connect => self.happens(Event::Uplink(UplinkEvent::Connected { detail: "up".into() })),
+            Central::Connect => {
+                self.happens(Event::Uplink(UplinkEvent::Connected { detail: "up".into(), is_resumed: true }))
+            }
             Central::Disconnect => {
                 self.happens(Event::Uplink(UplinkEvent::Disconnected { detail: "?".into() }))
             }
@@ -174,7 +176,7 @@ impl Outside {
                 let message = json!({"controller": "oslo-1", "epoch": 3, "first": first, "last": first + count - 1, "changes": changes});
                 let own = ControllerId::new("oslo-1").unwrap();
                 let message = feed(message.to_string().as_bytes(), &own, &self.rig.hasher);
-                self.happens(Event::Uplink(UplinkEvent::Feed { token: self.token, message }));
+                self.happens(Event::Uplink(UplinkEvent::Feed { token: self.token, again: false, message }));
             }
             Central::Stored => {
                 if let Some(applied) = self.at_cache.take() {

@@ -40,6 +40,7 @@ fn it_shows_every_key_there_is() {
                     || line.contains(&format!(", {key} ="))
                     || line == format!("[{key}]")
                     || line == format!("[[{key}]]")
+                    || line == format!("[[mqtt.{key}]]")
             });
             assert!(here, "{table}'s {key} is not in the example");
         }
@@ -52,6 +53,7 @@ fn it_shows_every_key_there_is() {
         probe(table, format!("{LEAST}\n[[{table}]]\nunknown = 1"));
     }
     probe("mqtt", format!("{LEAST}\nunknown = 1"));
+    probe("trusted_keys", format!("{LEAST}\n[[mqtt.trusted_keys]]\nunknown = 1"));
     probe("controller", LEAST.replace("[controller]", "[controller]\nunknown = 1"));
     for part in ["lock", "contact", "rex"] {
         probe(part, format!("{LEAST}\n[[doors]]\n{part} = {{ unknown = 1 }}"));

@@ -46,10 +46,10 @@ port = "/dev/ttyUSB0"
             "4:6 controller.id: a controller's id is made of a-z 0-9 -, not ' '; expected 1 to 64 characters a-z 0-9 -",
             r#"5:13 controller.time_zone: "Europe/Olso" is not an IANA time zone; expected a name such as Europe/Oslo or UTC; expected an IANA time zone such as "Europe/Oslo""#,
             r#"6:13 controller.state_dir: "state" is not an absolute path"#,
-            "8:1 mqtt.allow_unsigned: this version can't verify signatures yet, so nothing central says would be believed; set allow_unsigned = true where the broker is trusted",
-            r#"9:7 mqtt.url: "tcp://broker" does not begin with mqtt://; expected a broker's address such as mqtt://broker.example:1883"#,
+            "8:1 mqtt.trusted_keys: missing, so nothing central says would be believed; expected [[mqtt.trusted_keys]] with kid and public_key, or allow_unsigned = true where everybody who can write to the broker may open doors",
+            r#"9:7 mqtt.url: "tcp://broker" does not begin with mqtts:// or mqtt://; expected a broker's address such as mqtts://broker.example:8883"#,
             "10:17 mqtt.password_file: needs a username beside it",
-            "11:1 mqtt.alow_unsigned: unknown key; expected one of allow_unsigned, password_file, session_expiry_s, url, username",
+            "11:1 mqtt.alow_unsigned: unknown key; expected one of allow_unsigned, ca_file, cert_file, keep_alive_s, key_file, password_file, session_expiry_s, tls_min, trusted_keys, url, username",
             "14:19 journal.release_wait_ms: 0 is not a number of milliseconds, 1 to 10000",
             r#"15:10 journal.keep_s: "90 days" is not a number of seconds, 3600 to 315360000"#,
             r#"19:7 boards[0].url: "port" is not a port; expected a Modbus TCP address such as modbus+tcp://10.0.0.20:502"#,
@@ -68,6 +68,50 @@ port = "/dev/ttyUSB0"
 }
 
 #[test]
+fn certificates_come_in_pairs_and_with_tls() {
+    let with = |url: &str, keys: &str| {
+        let text = LEAST.replace("url = \"mqtt://broker.example\"", &format!("url = \"{url}\"\n{keys}"));
+        said(&text)
+    };
+    let ca = "ca_file = \"/etc/ca.pem\"";
+    let (cert, key) = ("cert_file = \"/etc/own.pem\"", "key_file = \"/etc/own.key\"");
+    assert_eq!(with("mqtts://broker", ca), [""; 0]);
+    assert_eq!(with("mqtts://broker", &[ca, cert, key].join("\n")), [""; 0]);
+    assert_eq!(
+        with("mqtts://broker", &[ca, cert].join("\n")),
+        ["9:13 mqtt.cert_file: needs a key_file beside it"]
+    );
+    assert_eq!(
+        with("mqtts://broker", &[ca, key].join("\n")),
+        ["9:12 mqtt.key_file: needs a cert_file beside it"]
+    );
+    assert_eq!(
+        with("mqtts://broker", ""),
+        [
+            "6:1 mqtt.ca_file: missing; expected the PEM file of the authority that signs the broker's certificate \
+          (for a public one, the system's: /etc/ssl/certs/ca-certificates.crt)"
+        ]
+    );
+    let only_tls = "is for TLS only; expected a url with mqtts:// beside it";
+    assert_eq!(
+        with("mqtt://broker", &[ca, cert, key, "tls_min = \"1.2\""].join("\n")),
+        [
+            format!("8:11 mqtt.ca_file: {only_tls}"),
+            format!("9:13 mqtt.cert_file: {only_tls}"),
+            format!("10:12 mqtt.key_file: {only_tls}"),
+            format!("11:11 mqtt.tls_min: {only_tls}")
+        ]
+    );
+    assert_eq!(
+        with("mqtts://broker", &[ca, "tls_min = \"1.1\"\nkeep_alive_s = 4"].join("\n")),
+        [
+            r#"9:11 mqtt.tls_min: "1.1" is not "1.3" or "1.2""#,
+            "10:16 mqtt.keep_alive_s: 4 is not a number of seconds, 5 to 3600"
+        ]
+    );
+}
+
+#[test]
 fn what_is_missing_is_named_at_the_table_that_lacks_it() {
     assert_eq!(
         said(""),
@@ -81,8 +125,8 @@ fn what_is_missing_is_named_at_the_table_that_lacks_it() {
         [
             "1:1 controller.id: missing; expected 1 to 64 characters a-z 0-9 -",
             r#"1:1 controller.time_zone: missing; expected an IANA time zone such as "Europe/Oslo""#,
-            "2:1 mqtt.url: missing; expected a broker's address such as mqtt://broker.example:1883",
-            "2:1 mqtt.allow_unsigned: this version can't verify signatures yet, so nothing central says would be believed; set allow_unsigned = true where the broker is trusted",
+            "2:1 mqtt.url: missing; expected a broker's address such as mqtts://broker.example:8883",
+            "2:1 mqtt.trusted_keys: missing, so nothing central says would be believed; expected [[mqtt.trusted_keys]] with kid and public_key, or allow_unsigned = true where everybody who can write to the broker may open doors",
             "4:1 boards[0].id: missing; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
             "4:1 boards[0].url: missing; expected a Modbus TCP address such as modbus+tcp://10.0.0.20:502",
             "5:1 doors[0].id: missing; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
@@ -252,4 +296,48 @@ name = "A*"
 "#,
     );
     assert_eq!(said(&text), [r#"21:10 readers[0].driver: "psc" is not known; expected "pcsc" or "pn532""#]);
+}
+
+#[test]
+fn keys_that_nobody_could_sign_with_are_named() {
+    let good = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let said = |mqtt: &str| {
+        let text = format!(
+            "[controller]\nid = \"a\"\ntime_zone = \"Europe/Oslo\"\n[mqtt]\nurl = \"mqtt://b\"\n{mqtt}"
+        );
+        match parse(&text) {
+            Ok(_) => Vec::new(),
+            Err(problems) => {
+                problems.iter().map(|p| format!("{}:{} {}: {}", p.line, p.column, p.key, p.message)).collect()
+            }
+        }
+    };
+    let key = |kid: &str, key: &str| format!("[[mqtt.trusted_keys]]\nkid = {kid:?}\npublic_key = {key:?}\n");
+    assert_eq!(said(&key("a", good)), [""; 0]);
+    assert_eq!(said(&(key("a", good) + &key("b", good))), [""; 0]);
+    assert_eq!(
+        said(&(key("a", good) + &key("a", good))),
+        ["10:7 mqtt.trusted_keys[1].kid: a second key \"a\"; the first is mqtt.trusted_keys[0].kid"]
+    );
+    let expected =
+        "expected an Ed25519 public key: 32 bytes in base64url, as `latch-sim central keygen` prints it";
+    assert_eq!(
+        said(&key("a", "short")),
+        [format!("8:14 mqtt.trusted_keys[0].public_key: not base64url without padding; {expected}")]
+    );
+    assert_eq!(
+        said("[[mqtt.trusted_keys]]\ncolour = 1\n"),
+        [
+            "6:1 mqtt.trusted_keys[0].kid: missing; expected the name central signs under, 1 to 64 characters"
+                .to_owned(),
+            format!("6:1 mqtt.trusted_keys[0].public_key: missing; {expected}"),
+            "7:1 mqtt.trusted_keys[0].colour: unknown key; expected one of kid, public_key".to_owned(),
+        ]
+    );
+    assert!(said("trusted_keys = []\n")[0].starts_with("6:16 mqtt.trusted_keys: missing, so nothing"));
+    assert_eq!(
+        said("trusted_keys = 7\n"),
+        ["6:16 mqtt.trusted_keys: 7 is not a list of tables; write [[trusted_keys]]"]
+    );
+    assert_eq!(said("trusted_keys = []\nallow_unsigned = true\n"), [""; 0]);
 }

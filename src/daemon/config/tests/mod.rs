@@ -4,6 +4,7 @@ mod example;
 mod mistakes;
 
 use super::*;
+use crate::drivers::uplink::tls::TlsMin;
 
 /// The least there can be.
 const LEAST: &str = r#"
@@ -28,7 +29,10 @@ fn the_least_file_gets_the_defaults_of_the_contract() {
     assert_eq!((config.controller.as_str(), config.zone.to_string()), ("oslo-1", "Europe/Oslo".into()));
     assert_eq!(config.state_dir, Path::new("/var/lib/latchd"));
     assert_eq!(config.socket, Path::new("/run/latchd/latchd.sock"));
-    assert_eq!((config.mqtt.host.as_str(), config.mqtt.port), ("broker.example", 1883));
+    let Mqtt { broker, account, keep_alive, .. } = &config.mqtt;
+    assert_eq!((broker.address.host.as_str(), broker.address.port), ("broker.example", 1883));
+    assert!(broker.tls.is_none() && account.is_none());
+    assert_eq!(*keep_alive, Duration::from_secs(30));
     let days = |n: u64| Duration::from_secs(n * 86_400);
     assert_eq!((config.require_sync, config.holdover, config.keep), (true, days(7), days(90)));
     assert_eq!((config.max_events, config.release_wait), (5_000_000, Duration::from_millis(20)));
@@ -113,6 +117,25 @@ fn addresses_are_read_with_and_without_a_port() {
     ] {
         assert!(read(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn an_mqtts_address_has_its_own_port_and_tls_1_3_unless_it_says_1_2() {
+    let with = |keys: &str| {
+        let url = "url = \"mqtts://[fd00::1]\"\nca_file = \"/etc/ca.pem\"\n";
+        parse(&LEAST.replace("url = \"mqtt://broker.example\"", &format!("{url}{keys}"))).unwrap().mqtt.broker
+    };
+    let broker = with("");
+    assert_eq!(
+        (broker.address.to_string(), broker.url.as_str()),
+        ("[fd00::1]:8883".into(), "mqtts://[fd00::1]")
+    );
+    let tls = broker.tls.unwrap();
+    assert_eq!((tls.ca, tls.identity.is_none(), tls.min), (PathBuf::from("/etc/ca.pem"), true, TlsMin::V13));
+    assert_eq!(with("tls_min = \"1.2\"").tls.unwrap().min, TlsMin::V12);
+    let tls = with("cert_file = \"/etc/own.pem\"\nkey_file = \"/etc/own.key\"").tls.unwrap();
+    let identity = tls.identity.unwrap();
+    assert_eq!((identity.cert, identity.key), (PathBuf::from("/etc/own.pem"), PathBuf::from("/etc/own.key")));
 }
 
 #[test]

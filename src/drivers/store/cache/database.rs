@@ -18,6 +18,7 @@ use crate::{
     },
     domain::{At, BookingId, HolderId, Record, UidHash},
     wire::{
+        Digest,
         feed::Sealed,
         stored::{Heard, Position, SCHEMA, decode, encode},
     },
@@ -64,6 +65,15 @@ struct Staging {
     index: Index,
     position: Position,
     next_part: u32,
+    parts: u32,
+}
+
+impl Staging {
+    /// Whether this is the next part of this very snapshot, by all that names one.
+    fn takes(&self, part: &Part) -> bool {
+        let own = (&self.id, self.position.epoch, self.position.applied, self.parts, self.next_part);
+        own == (&part.id, part.epoch, part.last, part.parts, part.part)
+    }
 }
 
 /// What was in the cache.
@@ -165,8 +175,7 @@ impl Database {
         if part.part == 1 {
             self.begin_staging(&part)?;
         }
-        let Some(staging) = self.staging.as_mut().filter(|s| s.id == part.id && s.next_part == part.part)
-        else {
+        let Some(staging) = self.staging.as_mut().filter(|s| s.takes(&part)) else {
             return Ok(Staged::OutOfOrder { id: part.id });
         };
         staging.position.rejected += part.rejected;
@@ -211,6 +220,7 @@ impl Database {
             index: Index::new(self.config.doors.iter().cloned()),
             position: Position { epoch: part.epoch, applied: part.last, ..Position::default() },
             next_part: 1,
+            parts: part.parts,
         });
         Ok(())
     }
@@ -270,8 +280,11 @@ impl Database {
     fn load(&self) -> Result<Loaded, CacheError> {
         let position = self.position;
         let mut index = Index::new(self.config.doors.iter().cloned());
+        let mut digest = Digest::default();
         for stored in records::all(&self.records) {
-            index.apply(None, Some(&stored?.record));
+            let stored = stored?;
+            index.apply(None, Some(&stored.record));
+            digest = digest.xor(stored.digest);
         }
         // Damage can make a scan stop short without an error: count what should be there.
         let (found, expected) =
@@ -281,6 +294,11 @@ impl Database {
                 "it holds {} credentials and {} grants where {} and {} were stored",
                 found.0, found.1, expected.0, expected.1
             )));
+        }
+        if digest != position.digest {
+            return Err(CacheError::Damaged(
+                "its records do not add up to the digest kept beside them".into(),
+            ));
         }
         Ok(Loaded {
             index,
