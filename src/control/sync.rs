@@ -78,8 +78,8 @@ pub struct SyncSession {
     position: Position,
     want: Want,
     snapshot: Option<Snapshot>,
-    /// The snapshot that came into force last: repeats of its parts mean nothing.
-    done_id: Option<String>,
+    /// The snapshot that came into force last, by its name and what it was as of: repeats of its parts mean nothing.
+    done: Option<(String, u64)>,
     /// The highest number seen, by its epoch: what is missing when it is above `applied`.
     seen: (u64, u64),
     /// A gap has been said.
@@ -100,7 +100,7 @@ impl SyncSession {
             position,
             want,
             snapshot: None,
-            done_id: None,
+            done: None,
             seen: (0, 0),
             in_gap: false,
             ask_again: false,
@@ -213,8 +213,9 @@ impl SyncSession {
     }
 
     fn part(&mut self, now: Mono, part: Part, refused: Option<String>) -> Step {
-        let is_in_force = self.done_id.as_ref() == Some(&part.id) && part.epoch == self.position.epoch;
-        if is_in_force && self.want != Want::Snapshot {
+        // A central that counts from the first again after its restart gives a later one the same name.
+        let is_done = self.done.as_ref().is_some_and(|(id, last)| *id == part.id && part.last <= *last);
+        if is_done && part.epoch == self.position.epoch && self.want != Want::Snapshot {
             return Step::Repeat(format!("part {} of a snapshot came again, which is in force", part.part));
         }
         if part.epoch == self.position.epoch && part.last < self.position.applied {
@@ -258,7 +259,7 @@ impl SyncSession {
 
     /// A snapshot is on disk and in force.
     pub fn in_force(&mut self, now: Mono, id: String, position: Position) {
-        self.done_id = Some(id);
+        self.done = Some((id, position.applied));
         self.snapshot = None;
         self.want = Want::Nothing;
         self.applied(now, position);

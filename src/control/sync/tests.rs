@@ -158,6 +158,15 @@ fn a_snapshot_that_is_in_force_is_not_staged_again_unless_one_is_wanted() {
 }
 
 #[test]
+fn a_later_snapshot_with_the_name_of_the_one_in_force_is_no_repeat_of_it() {
+    let mut s = staged(2);
+    s.in_force(at(0), "s-1".into(), position(4, 900));
+    assert_eq!(outcome(&mut s, part(4, 901, "s-1", 1, 3)), ("stage s-1 1/3".into(), "nothing"));
+    let repeat = outcome(&mut s, part(4, 900, "s-1", 2, 3)).0;
+    assert_ne!(repeat, "stage s-1 2/3");
+}
+
+#[test]
 fn a_part_that_was_not_stored_starts_the_snapshot_over() {
     let mut s = staged(1);
     assert_eq!(outcome(&mut s, part(4, 900, "s-1", 2, 3)).0, "stage s-1 2/3");
