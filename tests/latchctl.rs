@@ -117,11 +117,14 @@ fn site() -> Daemon {
             json!({"item": door("room-4", "Room 4")}),
             json!({"done": {}}),
         ],
-        "door_access" => match request["door"].as_str().unwrap() {
-            "entrance" => vec![json!({"done": {"door": "entrance", "outcome": "opened", "seq": 12}})],
-            "room-4" => vec![json!({"error": {"code": "failed", "message": "board board-1 is lost"}})],
-            other => vec![json!({"error": {"code": "not_found", "message": format!("no door {other}")}})],
-        },
+        "door_order" => {
+            vec![json!({"error": {"code": "not_found", "message": format!("no door {}", request["door"])}})]
+        }
+        "door_order_all" => vec![
+            json!({"item": {"door": "entrance", "action": request["action"], "outcome": "done", "seq": 12}}),
+            json!({"item": {"door": "room-4", "error": {"code": "failed", "message": "board board-1 is lost"}}}),
+            json!({"done": {}}),
+        ],
         "explain" if request["door"] == "nowhere" => {
             vec![json!({"error": {"code": "not_found", "message": "no door nowhere"}})]
         }
@@ -185,7 +188,8 @@ fn a_wrong_command_line_is_usage_before_the_daemon_is_asked() {
     for line in [
         &["open"][..],
         &["door", "access"],
-        &["door", "unlock", "entrance"],
+        &["door", "unlock"],
+        &["door", "lock", "entrance", "--for", "30s"],
         &["explain", "--door", "entrance"],
         &["explain", "--door", "entrance", "--uid", "04A1B2C"],
         &["events", "--since", "yesterday"],
@@ -236,8 +240,8 @@ fn one_stuck_door_does_not_keep_the_others_shut() {
     let daemon = site();
     let (code, stdout, stderr) = daemon.run(&["door", "access", "--all"]);
     assert_eq!(code, 1);
-    assert_eq!(stdout, "Main entrance: opened (journal entry 12)\nRoom 4: board board-1 is lost\n");
-    assert_eq!(stderr, "latchctl: 1 of 2 doors were not opened; each says why in its place\n");
+    assert_eq!(stdout, "Main entrance: access done (journal entry 12)\nRoom 4: board board-1 is lost\n");
+    assert_eq!(stderr, "latchctl: 1 of 2 doors were not commanded; each says why in its place\n");
     let (code, stdout, _) = daemon.run(&["door", "access", "--all", "--json"]);
     let outcomes: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((code, &outcomes[1]["error"]["code"]), (1, &json!("failed")));

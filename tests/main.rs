@@ -10,6 +10,7 @@
 )]
 
 mod adversary;
+mod contract;
 mod daemon;
 mod latchctl;
 mod layers;

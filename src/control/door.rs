@@ -1,4 +1,4 @@
-//! One door: what its lock, contact and button say, and the pulse that is under way.
+//! One door: what its lock, contact and button say, the pulse that is under way, and what its mode has the lock do.
 //!
 //! ```text
 //!            Pulse sent            echo and read-back agree         read back as off
@@ -8,13 +8,42 @@
 //! ```
 //!
 //! Inputs are levels: the contact is read, never toggled.
+//!
+//! A board only ever gets pulses it ends by itself, so a mode that keeps the door open is a pulse renewed well before
+//! the last one ends; whatever becomes of us, the door locks within that one pulse.
+//!
+//! ```text
+//!            mode opens, entry on disk           renew_at: Pulse again
+//!    Rest ──────────────────────────────► Held ◄──────────────────────┐
+//!     ▲ ▲                                   │ └───────────────────────┘
+//!     │ │ a passage's own pulse             │ mode locks, at once, or when a request to exit is over
+//!     │ └─────────────────────── Closing ◄──┘
+//!     └───────────────────────────┘ ▲  │ at: Secure (again, until the board confirms)
+//!              read back as off     └──┘
+//! ```
 
-use crate::domain::{At, Contact, CredentialId, DoorAlarm, DoorMode, HolderId, LockState};
+use std::time::Duration;
+
+use super::{event::Warrant, modes::Modes};
+use crate::domain::{At, Contact, CredentialId, DoorAlarm, DoorMode, HolderId, LockState, Mono};
+
+/// One pulse of a mode that keeps the door open, and when the next one follows: a daemon that stood still for half of
+/// it lets no door fall shut, and one that died leaves none open for longer than it.
+pub const HELD_PULSE: Duration = Duration::from_secs(10);
+const RENEW_AFTER: Duration = Duration::from_secs(5);
+/// After a board refused or failed to drive for a mode, or to switch off.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Default)]
 pub struct Door {
-    /// What it returns to when a passage is over.
-    pub mode: DoorMode,
+    pub modes: Modes,
+    /// The journal's entry of the last change of mode; 0: none is known.
+    pub modes_seq: u64,
+    drive: Drive,
+    /// Somebody asked to leave: until then no mode takes the strike away.
+    exit_until: Option<Mono>,
+    /// Its strike's board is connected.
+    board_up: bool,
     pub lock: LockState,
     pub contact: Contact,
     pub alarm: DoorAlarm,
@@ -24,6 +53,31 @@ pub struct Door {
     /// The last pulse that was asked for and has not ended.
     pulse: Option<u64>,
     pub last: Option<Passed>,
+}
+
+/// What the mode has the lock do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Drive {
+    /// Pulses of passages end by themselves.
+    #[default]
+    Rest,
+    /// Driven on the warrant of the entry `seq`.
+    Held {
+        seq: u64,
+        warrant: Warrant,
+        renew_at: Mono,
+    },
+    Closing {
+        ticket: u64,
+        at: Mono,
+    },
+}
+
+/// What is due at a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    Pulse { seq: u64, warrant: Warrant },
+    Secure { ticket: u64 },
 }
 
 /// Who was last let in.
@@ -43,11 +97,103 @@ pub enum Edge {
 }
 
 impl Door {
+    /// What it returns to when a passage is over.
+    pub fn mode(&self) -> DoorMode {
+        self.modes.mode()
+    }
+
+    /// Its mode opens it, on this warrant, from now on.
+    pub fn hold(&mut self, now: Mono, seq: u64, warrant: Warrant) {
+        self.drive = Drive::Held { seq, warrant, renew_at: now };
+    }
+
+    /// Its mode no longer opens it. Whether there is something to switch off now.
+    pub fn close(&mut self, now: Mono, ticket: u64) -> bool {
+        if self.drive == Drive::Rest && self.pulse.is_none() && self.lock != LockState::Released {
+            return false;
+        }
+        let at = self.exit_until.map_or(now, |exit| exit.max(now));
+        self.drive = Drive::Closing { ticket, at };
+        self.board_up && at <= now
+    }
+
+    /// A pulse for a passage: for how long, so that it cuts no longer one short.
+    pub fn passage(&mut self, hold: Duration) -> Duration {
+        match self.drive {
+            Drive::Held { .. } => hold.max(HELD_PULSE),
+            Drive::Rest => hold,
+            Drive::Closing { .. } => {
+                self.drive = Drive::Rest;
+                hold
+            }
+        }
+    }
+
+    pub fn exit_asked(&mut self, until: Mono) {
+        self.exit_until = self.exit_until.max(Some(until));
+    }
+
+    pub fn board_is_up(&self) -> bool {
+        self.board_up
+    }
+
+    /// When something is due: an end of the mode, or at the lock while there is a board to do it.
+    pub fn deadline(&self) -> Option<Mono> {
+        let at = match self.drive {
+            Drive::Rest => None,
+            Drive::Held { renew_at: at, .. } | Drive::Closing { at, .. } => Some(at),
+        };
+        let mode_ends = self.modes.end().map(|end| end.mono);
+        at.filter(|_| self.board_up).into_iter().chain(mode_ends).min()
+    }
+
+    /// What is due at the lock. It is due again later, unless the board confirms.
+    pub fn take_due(&mut self, now: Mono) -> Option<Due> {
+        if !self.board_up {
+            return None;
+        }
+        match &mut self.drive {
+            Drive::Held { seq, warrant, renew_at } if *renew_at <= now => {
+                *renew_at = now.plus(RENEW_AFTER);
+                Some(Due::Pulse { seq: *seq, warrant: *warrant })
+            }
+            Drive::Closing { ticket, at } if *at <= now => {
+                *at = now.plus(RENEW_AFTER);
+                Some(Due::Secure { ticket: *ticket })
+            }
+            Drive::Rest | Drive::Held { .. } | Drive::Closing { .. } => None,
+        }
+    }
+
+    /// The board switched the coil off.
+    pub fn secured(&mut self, ticket: u64) {
+        if matches!(self.drive, Drive::Closing { ticket: own, .. } if own == ticket) {
+            self.drive = Drive::Rest;
+        }
+        // A pulse sent after it may have been confirmed only later.
+        if self.pulse.is_none_or(|last| last < ticket) {
+            self.pulse = None;
+            self.lock = LockState::Secure;
+        }
+    }
+
+    /// What was due at the lock failed, or ended too soon: to be done again.
+    fn again(&mut self, ticket: u64, then: Mono) {
+        match &mut self.drive {
+            Drive::Held { seq: own, renew_at: at, .. } | Drive::Closing { ticket: own, at }
+                if *own == ticket =>
+            {
+                *at = then.min(*at);
+            }
+            Drive::Rest | Drive::Held { .. } | Drive::Closing { .. } => {}
+        }
+    }
+
     /// The mode as people see it: released for one passage is `accessed`.
     pub fn shown_mode(&self) -> DoorMode {
-        match (self.mode, self.lock) {
-            (DoorMode::Locked, LockState::Released) => DoorMode::Accessed,
-            (mode, _) => mode,
+        match (self.mode(), self.lock, self.drive) {
+            (DoorMode::Locked, LockState::Released, Drive::Rest) => DoorMode::Accessed,
+            (mode, ..) => mode,
         }
     }
 
@@ -85,21 +231,29 @@ impl Door {
     }
 
     /// The board did not do it: nothing more will be said of this pulse.
-    pub fn gave_up(&mut self, ticket: u64) {
+    pub fn gave_up(&mut self, now: Mono, ticket: u64) {
+        self.again(ticket, now.plus(TRY_AGAIN));
         if self.pulse == Some(ticket) {
             self.pulse = None;
         }
     }
 
     /// A pulse has ended; an earlier one than the last says nothing about the lock.
-    pub fn ended(&mut self, ticket: u64) {
+    pub fn ended(&mut self, now: Mono, ticket: u64) {
+        if matches!(self.drive, Drive::Held { .. }) {
+            self.again(ticket, now);
+        }
         if self.pulse.is_none_or(|last| last == ticket) {
             self.pulse = None;
             self.lock = LockState::Secure;
         }
     }
 
-    pub fn board_connected(&mut self) {
+    pub fn board_connected(&mut self, now: Mono) {
+        self.board_up = true;
+        if let Drive::Held { renew_at, .. } = &mut self.drive {
+            *renew_at = now;
+        }
         if self.pulse.is_none() {
             self.lock = LockState::Secure;
         }
@@ -107,6 +261,7 @@ impl Door {
 
     /// Nothing is known any more.
     pub fn board_lost(&mut self) {
+        self.board_up = false;
         self.lock = LockState::Unknown;
     }
 

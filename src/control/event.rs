@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::index::{Index, Owners};
 use crate::{
-    domain::{At, BoardId, BookingId, DoorId, Entry, HolderId, ReaderId, Record, Uid},
+    domain::{At, BoardId, BookingId, CommandId, DoorId, DoorOrder, Entry, HolderId, ReaderId, Record, Uid},
     wire::{
+        command::{Command, CommandResult, Unread},
         feed::{Ack, Feed, MessageError, Sealed},
         outgoing::{DoorState, Status, Sync},
-        stored::{Heard, Position},
+        stored::{Heard, Position, StoredModes},
     },
 };
 
@@ -85,6 +86,8 @@ pub enum BoardEvent {
     /// The coil was read back as no longer driven after its pulse: by `true` in time, by `false` it had to be
     /// switched off by us.
     Ended { ticket: u64, by_board: bool },
+    /// The coil was switched off, and read back so. Nothing further is said of pulses that ran on it.
+    Secured { ticket: u64 },
 }
 
 /// What a board's driver is asked to do. Commands go ahead of polls.
@@ -92,12 +95,23 @@ pub enum BoardEvent {
 pub enum BoardCommand {
     /// Drive the coil for `hold`, timed by the board itself, so that it ends whatever becomes of us.
     Pulse { ticket: u64, coil: u8, hold: Duration, warrant: Warrant },
+    /// Switch the coil off, whatever pulse runs on it. Needs no warrant: it opens nothing.
+    Secure { ticket: u64, coil: u8 },
+}
+
+impl BoardCommand {
+    pub fn ticket(&self) -> u64 {
+        match self {
+            BoardCommand::Pulse { ticket, .. } | BoardCommand::Secure { ticket, .. } => *ticket,
+        }
+    }
 }
 
 /// Why a strike may be driven. There is no other way to make [`BoardCommand::Pulse`] than with one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Warrant {
-    /// The decision or command stands in the journal, on disk.
+    /// The decision, the command or the change of mode stands in the journal, on disk. A mode that keeps a door open
+    /// has its pulse renewed on the one entry, for as long as it lasts.
     Recorded(Recorded),
     /// The disk took longer than `journal.release_wait_ms`: the entry of this `seq` is marked `late` (targets,
     /// "recording before release").
@@ -162,6 +176,13 @@ pub enum CacheCommand {
         part: Part,
         at: At,
     },
+    /// That a command has been taken, which must never be carried out again; until it has expired. `now`: what has
+    /// expired before is let go of.
+    Remember {
+        id: CommandId,
+        expires_at: At,
+        now: At,
+    },
     Note(Note),
 }
 
@@ -195,6 +216,11 @@ pub enum Note {
     Forget {
         booking: BookingId,
     },
+    /// A door's mode is now this. Of one that opens it is noted once its entry is on disk.
+    Modes {
+        door: DoorId,
+        modes: StoredModes,
+    },
 }
 
 /// What the cache says.
@@ -204,6 +230,14 @@ pub enum CacheEvent {
     Applied(Applied),
     Staged(Staged),
     Failed {
+        detail: String,
+    },
+    /// The command is on disk, behind a barrier: it may be carried out.
+    Remembered {
+        id: CommandId,
+    },
+    NotRemembered {
+        id: CommandId,
         detail: String,
     },
 }
@@ -286,6 +320,11 @@ pub enum UplinkEvent {
     Ack {
         message: Result<Ack, MessageError>,
     },
+    /// A message on `command`. Any number may be under way; each is `Done` by itself.
+    Command {
+        token: u64,
+        message: Result<Command, Unread>,
+    },
     /// Events from the journal were handed to the broker, through this one.
     Sent {
         through: u64,
@@ -327,7 +366,7 @@ pub struct CertificateEnd {
 /// What the link to central is asked to do. All of it is dropped while there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UplinkCommand {
-    /// What the message on `feed` changed is on disk (or it changed nothing): acknowledge it to the broker.
+    /// What the message changed is on disk (or it changed nothing): acknowledge it to the broker.
     Done {
         token: u64,
     },
@@ -335,6 +374,7 @@ pub enum UplinkCommand {
     Undone,
     Sync(Sync),
     Status(Status),
+    Result(CommandResult),
     Door(DoorState),
     /// One message with events of the journal, from this one on, none after `through`.
     SendEvents {
@@ -355,11 +395,7 @@ pub struct OperatorEvent {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorRequest {
-    /// Open once, as a tap would.
-    Access {
-        door: DoorId,
-        reason: Option<String>,
-    },
+    Door { door: DoorId, order: DoorOrder, reason: Option<String> },
     Resync,
 }
 

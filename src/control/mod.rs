@@ -4,12 +4,14 @@
 //! be done as [`Action`]s. The same inputs give the same outputs, so a whole site runs in a simulator.
 
 pub mod clock;
+pub mod commands_taken;
 pub mod controller;
 pub mod decide;
 pub mod door;
 pub mod event;
 pub mod index;
 pub mod let_in;
+pub mod modes;
 pub mod outbox;
 pub mod refusals;
 pub mod settings;

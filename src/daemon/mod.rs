@@ -2,9 +2,11 @@
 
 mod check;
 pub mod config;
+mod reload;
 mod site;
 mod socket;
 mod start;
+mod uplink;
 mod wiring;
 
 pub use check::check;

@@ -1,6 +1,7 @@
 //! The control socket: `latchctl`'s requests, one session a connection.
 
 mod journal;
+mod orders;
 mod session;
 
 use std::{

@@ -45,7 +45,7 @@ enum Reader {
 impl Boards {
     /// Hands a command over without waiting. One that is not taken comes back as the event that says so.
     pub fn send(&self, board: &BoardId, command: BoardCommand) -> Option<Event> {
-        let BoardCommand::Pulse { ticket, .. } = command;
+        let ticket = command.ticket();
         let refused = match self.0.get(board) {
             Some(handle) => handle.command(command).err()?.to_string(),
             None => format!("board {board} is not configured"),

@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use super::{
-    At, BoardId, BookingId, ClockTrust, CredentialId, Decision, Direction, DoorId, GrantId, HolderId,
-    ReaderId, Reason,
+    At, BoardId, BookingId, ClockTrust, CommandId, CredentialId, Decision, Direction, DoorId, DoorMode,
+    GrantId, HolderId, ReaderId, Reason,
 };
 
 /// One entry, before the journal chains it: `prev` and `hash` are added where it is written.
@@ -99,6 +99,16 @@ pub enum EntryKind {
     DoorOpened { door: DoorId },
     #[serde(rename = "door.closed")]
     DoorClosed { door: DoorId },
+    #[serde(rename = "door.mode_changed")]
+    ModeChanged {
+        door: DoorId,
+        from: DoorMode,
+        to: DoorMode,
+        by: String,
+        /// When the mode ends by itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<At>,
+    },
     #[serde(rename = "rex.pressed")]
     RexPressed { door: DoorId },
     /// The board does not confirm what was asked.
@@ -116,6 +126,30 @@ pub enum EntryKind {
         door: Option<DoorId>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+    },
+    /// Central's; one for each door it opened, where it opened several.
+    #[serde(rename = "command.executed")]
+    CommandExecuted {
+        id: CommandId,
+        action: String,
+        by: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        door: Option<String>,
+        /// Of those doors that did not take it, where others did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    #[serde(rename = "command.rejected")]
+    CommandRejected {
+        /// Left out, like the action, where none could be read.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<CommandId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        action: Option<String>,
+        /// A word of the wire.
+        reason: String,
+        /// The same as a sentence, or how many more there were.
+        detail: String,
     },
     #[serde(rename = "reader.connected")]
     ReaderConnected { reader: ReaderId, detail: String },

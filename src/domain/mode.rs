@@ -18,6 +18,37 @@ pub enum DoorMode {
     LockedOpen,
 }
 
+impl DoorMode {
+    /// Whether its lock is kept from locking.
+    pub fn is_open(self) -> bool {
+        matches!(self, DoorMode::Unlocked | DoorMode::LockedOpen)
+    }
+
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DoorMode::Locked => "locked",
+            DoorMode::Unlocked => "unlocked",
+            DoorMode::Accessed => "accessed",
+            DoorMode::Blocked => "blocked",
+            DoorMode::LockedDown => "locked_down",
+            DoorMode::LockedOpen => "locked_open",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [
+            DoorMode::Locked,
+            DoorMode::Unlocked,
+            DoorMode::Accessed,
+            DoorMode::Blocked,
+            DoorMode::LockedDown,
+            DoorMode::LockedOpen,
+        ];
+        all.into_iter().find(|mode| mode.as_str() == name)
+    }
+}
+
 /// What the lock does, as far as the board confirms it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -56,6 +56,14 @@ impl Order {
             Order::Resync => "resync",
         }
     }
+
+    /// Its `door` on the wire.
+    pub fn door(&self) -> Option<String> {
+        match self {
+            Order::Doors { doors, .. } => Some(doors.to_string()),
+            Order::Resync => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,12 +41,16 @@ pub enum Request {
     Status,
     /// Items: [`DoorReport`].
     Doors,
-    /// Opens once, as a tap would. Done: [`CommandDone`], when the board confirmed it.
-    DoorAccess {
+    /// Done: [`DoorReport`].
+    Door { door: DoorId },
+    /// An order to a door. Done: [`CommandDone`], when the board confirmed what it drives.
+    DoorOrder {
         door: DoorId,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
+        #[serde(flatten)]
+        order: OrderQuery,
     },
+    /// The same to every door, at once. Items, a door each: [`CommandDone`], or [`CommandFailed`].
+    DoorOrderAll(OrderQuery),
     /// Items: [`ReaderReport`].
     Readers,
     /// Items: [`CredentialReport`].
@@ -66,6 +70,18 @@ pub enum Request {
     Sync,
     /// Asks central for a snapshot. Done: [`SyncReport`].
     SyncResync,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderQuery {
+    /// A name of the wire's commands, such as `lock_down`.
+    pub action: String,
+    /// Of `unlock` and `lock_open`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_s: Option<u32>,
+    /// Kept in the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -367,7 +383,15 @@ pub struct VerifyReport {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandDone {
     pub door: DoorId,
+    pub action: String,
     pub outcome: String,
     /// The journal entry of the command.
     pub seq: u64,
+}
+
+/// One of several doors where it was not done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommandFailed {
+    pub door: DoorId,
+    pub error: Refusal,
 }

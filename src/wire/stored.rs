@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
-use crate::domain::{At, Record};
+use crate::domain::{At, DoorMode, Record};
 
 /// The layout's version, kept beside the data. Raise it when any type below, or one it holds, changes its shape.
 pub const SCHEMA: u32 = 1;
@@ -34,6 +34,23 @@ pub struct Position {
 pub struct Heard {
     /// When central was last heard.
     pub central_at: Option<At>,
+}
+
+/// A door's mode with what lies beneath it (`control::modes`), as of the journal entry `seq`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StoredModes {
+    pub seq: u64,
+    pub base: DoorMode,
+    pub unlocked_until: Option<StoredEnd>,
+    pub held: Option<(DoorMode, Option<StoredEnd>)>,
+}
+
+/// When a timed mode ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredEnd {
+    /// By the wall clock, if it was trusted when the order came.
+    pub at: Option<At>,
+    pub for_s: u32,
 }
 
 /// A stored value that can't be read: of another version, or damaged.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use latchd::{
     control::{
         Applied, CacheCommand, CacheEvent, Part, Removal, Replaced, Staged,
+        commands_taken::CommandsTaken,
         controller::{JournalEnd, Restored},
         index::Index,
         let_in::LetIn,
@@ -63,7 +64,8 @@ impl Disk {
                 }))
             }
             CacheCommand::Stage { part, .. } => Some(CacheEvent::Staged(self.stage(part, doors))),
-            CacheCommand::Note(_) => None,
+            // Nobody commands anything here.
+            CacheCommand::Remember { .. } | CacheCommand::Note(_) => None,
         }
     }
 
@@ -108,7 +110,15 @@ impl Disk {
             position: self.position,
             let_in: LetIn::default(),
             heard: Heard::default(),
-            journal: JournalEnd { id: JOURNAL.into(), seq, acknowledged: self.acknowledged, at },
+            journal: JournalEnd {
+                id: JOURNAL.into(),
+                seq,
+                acknowledged: self.acknowledged,
+                at,
+                on_disk: None,
+            },
+            modes: BTreeMap::new(),
+            commands: CommandsTaken::default(),
             remarks: Vec::new(),
         }
     }

@@ -161,7 +161,7 @@ impl World {
 
     /// A board that does as it is told.
     fn drive(&mut self, board: &BoardId, command: &BoardCommand) {
-        let BoardCommand::Pulse { ticket, .. } = command;
+        let BoardCommand::Pulse { ticket, .. } = command else { return };
         for what in
             [BoardEvent::Pulsed { ticket: *ticket }, BoardEvent::Ended { ticket: *ticket, by_board: true }]
         {

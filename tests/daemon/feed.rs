@@ -11,7 +11,7 @@ use crate::site::{Builder, CONTROLLER, Site, eventually, eventually_asking};
 const ANNA: &str = "04A1B2C3D4E5F6";
 
 /// A site whose central is this test: it has been given an empty list of epoch 5.
-fn site() -> (Site, Line) {
+pub fn site() -> (Site, Line) {
     let mut site = Builder::new().without_central().prepared();
     let line = Line::open(&site.broker.url());
     site.daemon.start();
@@ -23,23 +23,23 @@ fn site() -> (Site, Line) {
     (site, line)
 }
 
-fn put(record: &Value) -> Value {
+pub fn put(record: &Value) -> Value {
     json!({ "put": record })
 }
 
-fn changes(epoch: u64, first: u64, changes: &[Value]) -> Value {
+pub fn changes(epoch: u64, first: u64, changes: &[Value]) -> Value {
     let last = first + changes.len() as u64 - 1;
     json!({ "controller": CONTROLLER, "epoch": epoch, "first": first, "last": last, "changes": changes })
 }
 
-fn part(epoch: u64, last: u64, id: &str, (part, parts): (u64, u64), records: &[Value]) -> Value {
+pub fn part(epoch: u64, last: u64, id: &str, (part, parts): (u64, u64), records: &[Value]) -> Value {
     json!({ "controller": CONTROLLER, "epoch": epoch, "last": last,
             "snapshot": { "id": id, "part": part, "parts": parts }, "records": records })
 }
 
 /// Waits until the daemon says that it holds just these records at that place, and wants nothing.
 #[track_caller]
-fn in_step(line: &Line, epoch: u64, applied: u64, records: &[&Value]) -> Value {
+pub fn in_step(line: &Line, epoch: u64, applied: u64, records: &[&Value]) -> Value {
     let there =
         |sync: &Value| sync["epoch"] == epoch && sync["applied"] == applied && sync["want"] == "nothing";
     let sync = line.wait_for(0, "sync", there);

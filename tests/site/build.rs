@@ -12,7 +12,9 @@ use hardware_sim::pn532::Pn532;
 use tempfile::TempDir;
 
 use super::broker::{Broker, free_port};
+use super::certificates::Tls;
 use super::daemon::Daemon;
+use super::witness::Witness;
 use super::{CONTROLLER, LIMIT, Site, eventually_asking, people};
 
 /// The doors of every site, those of the contract's examples: id, zones, whether for the building's hours only. Door
@@ -49,12 +51,19 @@ pub struct Builder {
     edits: Vec<(String, String)>,
     edits_once: Vec<(String, String)>,
     with_central: bool,
+    with_tls: bool,
 }
 
 impl Builder {
     /// No readers yet.
     pub fn bare() -> Builder {
-        Builder { readers: Vec::new(), edits: Vec::new(), edits_once: Vec::new(), with_central: true }
+        Builder {
+            readers: Vec::new(),
+            edits: Vec::new(),
+            edits_once: Vec::new(),
+            with_central: true,
+            with_tls: false,
+        }
     }
 
     /// The usual: a PN532 at the entrance and one at room 4.
@@ -96,11 +105,18 @@ impl Builder {
         self
     }
 
+    /// The daemon comes to the broker by TLS, through the listener that ships; central by a plain one.
+    pub fn secure(mut self) -> Builder {
+        self.with_tls = true;
+        self
+    }
+
     /// All devices and the broker up, the daemon not started.
     #[track_caller]
     pub fn prepared(self) -> Site {
         let mut site = self.nothing_up();
         site.broker.start();
+        site.witness.wait_connected();
         site
     }
 
@@ -108,7 +124,11 @@ impl Builder {
     #[track_caller]
     pub fn nothing_up(self) -> Site {
         let folder = tempfile::Builder::new().prefix("latchd-it-").tempdir().expect("a directory");
-        let broker = Broker::prepare(folder.path());
+        let tls = self.with_tls.then(|| Tls::prepare(folder.path(), CONTROLLER));
+        let broker = match &tls {
+            Some(tls) => Broker::prepare_secure(folder.path(), &tls.folder),
+            None => Broker::prepare(folder.path()),
+        };
         let mut wiring = BoardConfig::with_doors(u16::try_from(DOORS.len()).expect("a few"));
         wiring.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let board = Board::start(wiring).expect("a board");
@@ -125,11 +145,18 @@ impl Builder {
             (reader.id.clone(), chip)
         });
         let pn532 = pn532.collect();
-        let config = self.config(&folder, &broker, &board, pcscd.as_ref());
+        let mut config = self.config(&folder, &broker, &board, pcscd.as_ref());
+        if let Some(tls) = &tls {
+            let url = format!("url = {:?}", broker.url());
+            config = config.replace(&url, &secure_keys(&broker, tls));
+        }
+        let config = self.edited(config);
         let daemon = Daemon::prepare(folder.path(), &config, pcscd.as_ref().map(PrivatePcscd::socket));
         let central =
             self.with_central.then(|| Central::start(&broker.url(), CONTROLLER).expect("a central"));
-        Site { daemon, central, broker, board, pn532, pcscd, people: people::Hands::default(), folder }
+        let witness = Witness::start(&broker.url());
+        let people = people::Hands::default();
+        Site { daemon, central, witness, broker, board, pn532, pcscd, tls, people, folder }
     }
 
     /// Everything up, connected and in step.
@@ -186,6 +213,10 @@ building_hours_only = {hours_only}
             )
             .expect("a String takes everything");
         }
+        text
+    }
+
+    fn edited(&self, mut text: String) -> String {
         for (from, to) in &self.edits {
             assert!(text.contains(from.as_str()), "the configuration has no {from:?}");
             text = text.replace(from.as_str(), to);
@@ -196,6 +227,17 @@ building_hours_only = {hours_only}
         }
         text
     }
+}
+
+fn secure_keys(broker: &Broker, tls: &Tls) -> String {
+    let path = |file: &str| tls.path(file);
+    format!(
+        "url = {:?}\nca_file = {:?}\ncert_file = {:?}\nkey_file = {:?}",
+        broker.secure_url(),
+        path("ca.pem"),
+        path(&format!("{CONTROLLER}.pem")),
+        path(&format!("{CONTROLLER}.key")),
+    )
 }
 
 fn head(folder: &Path, broker: &Broker, board: &Board) -> String {
@@ -256,6 +298,9 @@ impl Site {
             (all("readers") && all("boards") && broker).then_some(())
         });
         assert!(found.is_some(), "the daemon is not ready; its status was {last}");
+        if self.broker.is_running() {
+            self.witness.wait_until_it_hears();
+        }
     }
 
     /// Starts the daemon (again) and waits until it is ready.

@@ -14,6 +14,7 @@ use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::witness::said_by_a_test;
 use super::{CONTROLLER, RECONNECT_LIMIT};
 
 /// Packets of the size a snapshot's part may have.
@@ -193,7 +194,8 @@ fn send(client: &AsyncClient, prefix: &str, shared: &Shared) {
             return;
         }
         while let Some((topic, payload, retain)) = state.outbox.pop_front() {
-            let sent = client.try_publish(format!("{prefix}{topic}"), QoS::AtLeastOnce, retain, payload);
+            let (topic, mark) = (format!("{prefix}{topic}"), said_by_a_test());
+            let sent = client.try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, mark);
             sent.expect("room for a message");
         }
     });

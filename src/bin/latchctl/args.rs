@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
-use latchd::domain::{CredentialId, Direction, DoorId, HolderId};
+use latchd::domain::{CredentialId, Direction, DoorAction, DoorId, HolderId};
 
 use super::moment::{self, Moment};
 
@@ -52,6 +52,18 @@ Examples:
 const ACCESS: &str = "\
 Example:
   latchctl door access entrance --reason 'delivery, let in by Anna'";
+
+const UNLOCK: &str = "\
+Examples:
+  latchctl door unlock entrance --for 2h --reason 'open day'
+  latchctl door unlock --all";
+
+const LOCK_DOWN: &str = "\
+REX buttons go on letting people out, and cards whose grant overrides a
+lockdown go on opening. `latchctl door lock-down-release` ends it.
+
+Example:
+  latchctl door lock-down --all --reason 'intruder on floor 2'";
 
 /// Shows and commands the door controller on this machine (latchd), over its Unix socket.
 ///
@@ -112,21 +124,77 @@ pub enum Verb {
     },
 }
 
+/// The commands of those names on the wire, but for `show`.
 #[derive(Debug, Subcommand)]
 pub enum DoorVerb {
-    /// Opens once, as a tap would; recorded with your name
-    #[command(after_help = ACCESS, override_usage = "latchctl door access <D|--all> [OPTIONS]")]
-    Access {
+    /// One door: mode, lock, contact, alarm, who was last let in
+    Show {
         /// Which door
-        #[arg(value_name = "D", required_unless_present = "all", conflicts_with = "all")]
-        door: Option<DoorId>,
-        /// Every door, one after the other
-        #[arg(long)]
-        all: bool,
-        /// Why, kept in the journal
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
+        #[arg(value_name = "D")]
+        door: DoorId,
     },
+    /// Opens once, as a tap would; recorded with your name
+    #[command(after_help = ACCESS)]
+    Access(Target),
+    /// Locks: cards and codes open it again one at a time
+    Lock(Target),
+    /// Keeps it unlocked, until told otherwise or for a time
+    #[command(after_help = UNLOCK)]
+    Unlock(Timed),
+    /// Refuses everybody but those who override a lockdown
+    Block(Target),
+    /// Ends a block: locked
+    Unblock(Target),
+    /// Locks down: nothing but its own release changes that
+    #[command(after_help = LOCK_DOWN)]
+    LockDown(Target),
+    /// Ends a lockdown: back to what was
+    LockDownRelease(Target),
+    /// Locks open: nothing but its own release, or its time, changes that
+    LockOpen(Timed),
+    /// Ends locked open: back to what was
+    LockOpenRelease(Target),
+}
+
+#[derive(Debug, Group)]
+pub struct Target {
+    /// Which door
+    #[arg(value_name = "D", required_unless_present = "all", conflicts_with = "all")]
+    pub door: Option<DoorId>,
+    /// Every door
+    #[arg(long)]
+    pub all: bool,
+    /// Why, kept in the journal
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Group)]
+pub struct Timed {
+    #[command(flatten)]
+    pub target: Target,
+    /// For so long (30s, 15m, 2h, 3d); then the door's mode is what it was
+    #[arg(long = "for", value_name = "TIME", value_parser = moment::seconds)]
+    pub for_s: Option<u32>,
+}
+
+impl DoorVerb {
+    /// What is ordered of which doors; `show` orders nothing.
+    pub fn order(self) -> Result<(DoorAction, Timed), DoorId> {
+        let plain = |target| Timed { target, for_s: None };
+        Ok(match self {
+            DoorVerb::Show { door } => return Err(door),
+            DoorVerb::Access(target) => (DoorAction::Access, plain(target)),
+            DoorVerb::Lock(target) => (DoorAction::Lock, plain(target)),
+            DoorVerb::Unlock(timed) => (DoorAction::Unlock, timed),
+            DoorVerb::Block(target) => (DoorAction::Block, plain(target)),
+            DoorVerb::Unblock(target) => (DoorAction::Unblock, plain(target)),
+            DoorVerb::LockDown(target) => (DoorAction::LockDown, plain(target)),
+            DoorVerb::LockDownRelease(target) => (DoorAction::LockDownRelease, plain(target)),
+            DoorVerb::LockOpen(timed) => (DoorAction::LockOpen, timed),
+            DoorVerb::LockOpenRelease(target) => (DoorAction::LockOpenRelease, plain(target)),
+        })
+    }
 }
 
 #[derive(Debug, Group)]
@@ -222,6 +290,7 @@ pub enum SyncVerb {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use latchd::domain::DoorOrder;
 
     use super::*;
 
@@ -267,5 +336,19 @@ mod tests {
         assert!(parsed("latchctl door access").is_err());
         assert!(parsed("latchctl door access entrance --all").is_err());
         assert!(parsed("latchctl door access a/b").is_err());
+    }
+
+    #[test]
+    fn every_action_of_the_wire_is_a_verb_and_only_what_stays_open_takes_a_time() {
+        for action in DoorAction::ALL {
+            let verb = action.as_str().replace('_', "-");
+            let line = format!("latchctl door {verb} entrance --reason why");
+            let Verb::Door(verb_of) = parsed(&line).unwrap().verb else { panic!("{line}") };
+            assert_eq!(verb_of.order().unwrap().0, action);
+            let takes_time = parsed(&format!("{line} --for 30s")).is_ok();
+            assert_eq!(takes_time, DoorOrder::new(action, Some(30)).is_ok(), "{action}");
+        }
+        assert!(parsed("latchctl door show entrance").is_ok());
+        assert!(parsed("latchctl door unlock entrance --for soon").is_err());
     }
 }

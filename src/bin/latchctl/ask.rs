@@ -1,17 +1,17 @@
 //! One short function a verb: what is asked of the daemon, and how its answer is shown.
 
 use latchd::{
-    domain::{At, DoorId, Uid},
+    domain::{At, Uid},
     wire::control::{
-        Code, CommandDone, CredentialReport, DoorReport, EventQuery, ExplainQuery, ExplainReport, GrantQuery,
-        GrantReport, Refusal, Request, StatusReport, VerifyReport,
+        Code, CommandDone, CommandFailed, CredentialReport, EventQuery, ExplainQuery, ExplainReport,
+        GrantQuery, GrantReport, OrderQuery, Request, StatusReport, VerifyReport,
     },
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
-    args::{Args, DoorVerb, Events, Explain, Grants, JournalVerb, SyncVerb, Verb},
+    args::{Args, DoorVerb, Events, Explain, Grants, JournalVerb, SyncVerb, Timed, Verb},
     batch,
     client::{Client, Patience},
     failure::Failure,
@@ -52,12 +52,8 @@ impl Session {
     fn verb(&mut self, verb: Verb) -> Result<(), Failure> {
         match verb {
             Verb::Status => self.status(),
-
             Verb::Doors => self.list(Request::Doors, text::doors::doors),
-            Verb::Door(DoorVerb::Access { door: Some(door), all: _, reason }) => {
-                self.single(Request::DoorAccess { door, reason }, text::doors::opened)
-            }
-            Verb::Door(DoorVerb::Access { door: None, all: _, reason }) => self.access_all(reason),
+            Verb::Door(verb) => self.door(verb),
             Verb::Readers => self.list(Request::Readers, text::readers::readers),
             Verb::Credentials { holder } => {
                 let asked = if holder.is_none() { Asked::Everything } else { Asked::Some };
@@ -220,46 +216,47 @@ impl Session {
         self.out.text(&text::sync::verified(&report, self.style))
     }
 
-    /// Every door, whatever becomes of the others; but who may not open one may open none.
-    fn access_all(&mut self, reason: Option<String>) -> Result<(), Failure> {
-        let doors: Vec<DoorReport> = self.rows(Request::Doors)?;
-        let site = self.site()?;
-        let (asked, mut failed) = (doors.len() as u64, 0);
-        let mut array = Array::default();
-        for report in doors {
-            match self.done(access(&report.door, &reason), Patience::Prompt) {
-                Ok(answer) if self.json => array.item(&mut self.out, &answer)?,
-                Ok(answer) => {
-                    let done: CommandDone = typed(answer)?;
-                    self.out.text(&text::doors::opened(&done, &site, self.style))?;
-                }
-                Err(Failure::Refused(refusal)) if refusal.code != Code::NotPermitted => {
-                    failed += 1;
-                    self.refused(&mut array, &report, &refusal)?;
-                }
-                Err(failure) => return Err(failure),
-            }
+    fn door(&mut self, verb: DoorVerb) -> Result<(), Failure> {
+        let (action, Timed { target, for_s }) = match verb.order() {
+            Ok(order) => order,
+            Err(door) => return self.single(Request::Door { door }, text::doors::door),
+        };
+        let order = OrderQuery { action: action.as_str().into(), for_s, reason: target.reason };
+        match target.door {
+            Some(door) => self.single(Request::DoorOrder { door, order }, text::doors::done),
+            None => self.all_doors(order),
         }
+    }
+
+    /// Every door, whatever becomes of the others.
+    fn all_doors(&mut self, order: OrderQuery) -> Result<(), Failure> {
+        // First, so that nothing can fail once a command is done.
+        let site = self.site()?;
+        let (mut asked, mut failed) = (0, 0);
+        let (mut array, out, style) = (Array::default(), &mut self.out, self.style);
+        let json = self.json;
+        self.client.ask(Request::DoorOrderAll(order), Patience::Prompt, &mut |item| {
+            asked += 1;
+            let is_failed = item.get("error").is_some();
+            failed += u64::from(is_failed);
+            if json {
+                return array.item(out, &item);
+            }
+            if is_failed {
+                let CommandFailed { door, error } = typed(item)?;
+                return out.text(&text::doors::not_done(site.door(&door), &error, style));
+            }
+            out.text(&text::doors::done(&typed::<CommandDone>(item)?, &site, style))
+        })?;
         if self.json {
             array.end(&mut self.out)?;
         }
         self.out.flush()?;
         match failed {
             0 => Ok(()),
-            _ => Err(Failure::Some { failed, asked, what: "doors were not opened" }),
+            _ => Err(Failure::Some { failed, asked, what: "doors were not commanded" }),
         }
     }
-
-    fn refused(&mut self, array: &mut Array, door: &DoorReport, refusal: &Refusal) -> Result<(), Failure> {
-        if self.json {
-            return array.item(&mut self.out, &json!({"door": door.door, "error": refusal}));
-        }
-        self.out.text(&text::doors::not_opened(&door.name, refusal, self.style))
-    }
-}
-
-fn access(door: &DoorId, reason: &Option<String>) -> Request {
-    Request::DoorAccess { door: door.clone(), reason: reason.clone() }
 }
 
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {

@@ -36,6 +36,12 @@ pub fn since(text: &str) -> Result<Moment, String> {
         .ok_or_else(|| format!("not a time; expected {FORMS}, or an age such as 90s, 15m, 2h, 3d"))
 }
 
+/// For `--for`: a length of time, in seconds.
+pub fn seconds(text: &str) -> Result<u32, String> {
+    let length = age(text).filter(|&seconds| seconds > 0);
+    length.ok_or_else(|| "not a length of time; expected such as 30s, 15m, 2h, 1h30m".to_owned())
+}
+
 /// RFC 3339 with any offset.
 pub fn exact(text: &str) -> Option<At> {
     DateTime::parse_from_rfc3339(text).ok().map(|t| At::from(t.with_timezone(&Utc)))

@@ -1,49 +1,55 @@
 //! What a technician asks for. Recorded before it takes effect, with who asked.
 
-use super::{Controller, Waiting};
+use super::{Controller, Who};
 use crate::{
     control::event::{Action, OperatorAnswer, OperatorEvent, OperatorRequest},
-    domain::{DoorId, DoorMode, EntryKind, Now},
+    domain::{DoorId, DoorOrder, EntryKind, Now},
 };
 
 impl Controller {
     pub(super) fn operator_says(&mut self, now: Now, event: OperatorEvent) {
         let OperatorEvent { token, by, request } = event;
+        let who = Who::Technician(token);
         match request {
-            OperatorRequest::Access { door, reason } => self.operator_access(now, token, by, door, reason),
+            OperatorRequest::Door { door, order, reason } => {
+                self.operator_orders(now, who, by, door, order, reason);
+            }
             OperatorRequest::Resync => {
                 let seq = self.record(now, command(by, "resync", "done", None, None));
                 self.sync.resync(now.mono);
-                self.answer(token, Ok(seq));
+                self.answer(who, Ok(seq));
             }
         }
     }
 
-    fn operator_access(&mut self, now: Now, token: u64, by: String, door: DoorId, reason: Option<String>) {
-        let found = self.settings.door_no(&door);
-        let state = found.and_then(|no| Some((no, self.doors.get(usize::from(no.0))?.mode)));
-        let Some((door_no, mode)) = state else {
-            return self.answer(token, Err(format!("there is no door {door}")));
+    fn operator_orders(
+        &mut self,
+        now: Now,
+        who: Who,
+        by: String,
+        door: DoorId,
+        order: DoorOrder,
+        reason: Option<String>,
+    ) {
+        let Some(door_no) = self.settings.door_no(&door) else {
+            return self.answer(who, Err(format!("there is no door {door}")));
         };
-        let refused = match mode {
-            DoorMode::Locked | DoorMode::Unlocked | DoorMode::Accessed => None,
-            DoorMode::Blocked => Some("it is blocked"),
-            DoorMode::LockedDown => Some("it is locked down"),
-            DoorMode::LockedOpen => Some("it is locked open"),
-        };
-        if let Some(why) = refused {
-            self.record(now, command(by, "access", "refused", Some(door.clone()), reason));
-            return self.answer(token, Err(format!("{door} was not opened: {why}")));
+        let action = order.action.as_str();
+        if let Err(refusal) = self.would_order(now, door_no, &order) {
+            self.record(now, command(by, action, "refused", Some(door.clone()), reason));
+            return self.answer(who, Err(format!("{door}: {action} was refused: {refusal}")));
         }
-        let seq = self.record(now, command(by, "access", "done", Some(door), reason));
-        let hold =
-            self.settings.doors.get(usize::from(door_no.0)).map_or_else(Default::default, |d| d.strike);
-        let deadline = now.mono.plus(self.settings.release_wait);
-        self.waiting.insert(seq, Waiting { door: door_no, hold, reader: None, token: Some(token), deadline });
+        let seq = self.record(now, command(by.clone(), action, "done", Some(door.clone()), reason));
+        if let Err(refusal) = self.order(now, door_no, &order, &by, seq, Some(who.clone())) {
+            self.answer(who, Err(format!("{door}: {action} was refused: {refusal}")));
+        }
     }
 
-    fn answer(&mut self, token: u64, answer: OperatorAnswer) {
-        self.actions.push(Action::Answer { token, answer });
+    pub(super) fn answer(&mut self, who: Who, answer: OperatorAnswer) {
+        match who {
+            Who::Technician(token) => self.actions.push(Action::Answer { token, answer }),
+            Who::Central(id) => self.door_answered(id, answer),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Strikes, contacts, buttons, boards.
 
-use super::{Controller, Pulse, Waiting};
+use std::time::Duration;
+
+use super::{Asker, Controller, Pulse, Waiting, Wanted};
 use crate::{
     control::{
         door::Edge,
@@ -20,7 +22,7 @@ impl Controller {
                 self.record(now, EntryKind::BoardConnected { board: board.clone(), detail });
                 self.each_door(|settings, door| {
                     if settings.board == board {
-                        door.board_connected();
+                        door.board_connected(now.mono);
                     }
                 });
                 self.inputs_read(now, &board, inputs);
@@ -30,49 +32,92 @@ impl Controller {
             BoardEvent::Pulsed { ticket } => self.pulsed(now, ticket),
             BoardEvent::Failed { ticket, detail } => self.pulse_failed(now, ticket, &detail),
             BoardEvent::Ended { ticket, by_board } => self.pulse_ended(now, ticket, by_board),
+            BoardEvent::Secured { ticket } => self.secured(now, ticket),
+        }
+    }
+
+    /// Does what waited for its entry, on the warrant of it.
+    pub(super) fn release(&mut self, now: Now, seq: u64, waiting: Waiting, warrant: Warrant) {
+        let Waiting { door, wanted, asker, .. } = waiting;
+        match wanted {
+            Wanted::Passage { hold, reader } => {
+                let hold = self.door(door).map_or(hold, |state| state.passage(hold));
+                self.pulse(seq, Pulse { door, reader, asker, confirmed: false }, hold, warrant);
+            }
+            Wanted::Mode => self.hold_open(now, door, seq, asker, warrant),
         }
     }
 
     /// Drives a door's strike on a warrant. The only place that does.
-    pub(super) fn release(&mut self, seq: u64, waiting: Waiting, warrant: Warrant) {
-        let Waiting { door, hold, reader, token, .. } = waiting;
-        let Some(settings) = self.settings.doors.get(usize::from(door.0)) else { return };
-        let command = BoardCommand::Pulse { ticket: seq, coil: settings.coil, hold, warrant };
+    pub(super) fn pulse(&mut self, ticket: u64, pulse: Pulse, hold: Duration, warrant: Warrant) {
+        let Some(settings) = self.settings.doors.get(usize::from(pulse.door.0)) else { return };
+        let command = BoardCommand::Pulse { ticket, coil: settings.coil, hold, warrant };
         let board = settings.board.clone();
-        if let Some(state) = self.door(door) {
-            state.pulse_sent(seq);
+        if let Some(state) = self.door(pulse.door) {
+            state.pulse_sent(ticket);
         }
-        self.pulses.insert(seq, Pulse { door, reader, token });
+        self.pulses.insert(ticket, pulse);
         self.actions.push(Action::Board { board, command });
+    }
+
+    /// Has the strike switched off.
+    pub(super) fn secure(&mut self, ticket: u64, door: DoorNo, asker: Option<Asker>) {
+        let Some(settings) = self.settings.doors.get(usize::from(door.0)) else { return };
+        let command = BoardCommand::Secure { ticket, coil: settings.coil };
+        self.actions.push(Action::Board { board: settings.board.clone(), command });
+        self.pulses.insert(ticket, Pulse { door, reader: None, asker, confirmed: false });
     }
 
     fn pulsed(&mut self, now: Now, ticket: u64) {
         let Some(pulse) = self.pulses.get_mut(&ticket) else { return };
-        let (door, reader, token) = (pulse.door, pulse.reader.take(), pulse.token.take());
+        let (door, reader, asker) = (pulse.door, pulse.reader.take(), pulse.asker.take());
+        pulse.confirmed = true;
+        // Of pulses that ran into each other only the last will be said to have ended.
+        self.pulses.retain(|&other, p| p.door != door || other == ticket || !p.confirmed);
         let fault_ended = self.door(door).is_some_and(|d| d.pulsed());
         if let Some(reader) = reader {
             self.feedback(&reader, Feedback::Granted);
         }
-        if let Some(token) = token {
-            self.actions.push(Action::Answer { token, answer: Ok(ticket) });
+        self.answer_done(asker);
+        if fault_ended {
+            self.lock_fault_ended(now, door);
         }
-        if let Some(door) = self.door_id(door).filter(|_| fault_ended) {
-            let detail = "the board confirms again".into();
-            self.record(now, EntryKind::LockFaultEnded { door, detail });
+    }
+
+    fn secured(&mut self, now: Now, ticket: u64) {
+        let Some(pulse) = self.pulses.remove(&ticket) else { return };
+        self.pulses.retain(|&other, p| p.door != pulse.door || other > ticket);
+        let fault_ended = self.door(pulse.door).is_some_and(|d| {
+            d.secured(ticket);
+            d.fault.take().is_some()
+        });
+        self.answer_done(pulse.asker);
+        if fault_ended {
+            self.lock_fault_ended(now, pulse.door);
+        }
+    }
+
+    fn lock_fault_ended(&mut self, now: Now, door: DoorNo) {
+        let Some(door) = self.door_id(door) else { return };
+        self.record(now, EntryKind::LockFaultEnded { door, detail: "the board confirms again".into() });
+    }
+
+    pub(super) fn answer_done(&mut self, asker: Option<Asker>) {
+        if let Some(Asker { who, seq }) = asker {
+            self.answer(who, Ok(seq));
         }
     }
 
     fn pulse_failed(&mut self, now: Now, ticket: u64, detail: &str) {
         let Some(pulse) = self.pulses.remove(&ticket) else { return };
         if let Some(door) = self.door(pulse.door) {
-            door.gave_up(ticket);
+            door.gave_up(now.mono, ticket);
         }
         if let Some(reader) = pulse.reader {
             self.feedback(&reader, Feedback::Fault);
         }
-        if let Some(token) = pulse.token {
-            let answer = Err(format!("the door could not be driven: {detail}"));
-            self.actions.push(Action::Answer { token, answer });
+        if let Some(Asker { who, .. }) = pulse.asker {
+            self.answer(who, Err(format!("the door could not be driven: {detail}")));
         }
         self.lock_fault(now, pulse.door, detail);
     }
@@ -82,7 +127,7 @@ impl Controller {
         // Of pulses that ran into each other only the last is said to have ended.
         self.pulses.retain(|&other, p| p.door != pulse.door || other > ticket);
         if let Some(door) = self.door(pulse.door) {
-            door.ended(ticket);
+            door.ended(now.mono, ticket);
         }
         if !by_board {
             self.lock_fault(
@@ -169,8 +214,12 @@ impl Controller {
         let Some(settings) = self.settings.doors.get(usize::from(door_no.0)) else { return };
         let (door, hold) = (settings.id.clone(), settings.strike);
         if settings.rex.as_ref().is_some_and(|r| r.unlocks) {
-            let waiting = Waiting { door: door_no, hold, reader: None, token: None, deadline: now.mono };
-            self.release(self.next_seq, waiting, Warrant::Rex);
+            if let Some(state) = self.door(door_no) {
+                state.exit_asked(now.mono.plus(hold));
+            }
+            let wanted = Wanted::Passage { hold, reader: None };
+            let waiting = Waiting { door: door_no, wanted, asker: None, deadline: now.mono };
+            self.release(now, self.next_seq, waiting, Warrant::Rex);
         }
         self.record(now, EntryKind::RexPressed { door });
     }

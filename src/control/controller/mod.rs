@@ -4,7 +4,9 @@
 
 mod commands;
 mod doors;
+mod orders;
 mod queries;
+mod remote;
 mod syncing;
 mod taps;
 #[cfg(test)]
@@ -13,10 +15,12 @@ mod tests;
 use std::{collections::BTreeMap, time::Duration};
 
 pub use queries::{ExplainError, Subject};
+use remote::Unanswered;
 use syncing::Delivery;
 
 use super::{
     clock::{ClockWatch, Reading},
+    commands_taken::CommandsTaken,
     door::Door,
     event::{
         Action, CacheCommand, CertificateEnd, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded,
@@ -31,13 +35,14 @@ use super::{
 };
 use crate::{
     domain::{
-        At, BookingId, ClockTrust, DoorId, Entry, EntryKind, HolderId, Mono, Now, ReaderId,
+        At, BookingId, ClockTrust, CommandId, DoorId, Entry, EntryKind, HolderId, Mono, Now, ReaderId,
         entry::{ClockNote, SyncNote},
     },
     wire::{
         UidHasher,
+        command::Command,
         outgoing::{DoorState, Status},
-        stored::{Heard, Position},
+        stored::{Heard, Position, StoredModes},
     },
 };
 
@@ -49,6 +54,9 @@ pub struct Restored {
     pub let_in: LetIn,
     pub heard: Heard,
     pub journal: JournalEnd,
+    /// What doors' modes were.
+    pub modes: BTreeMap<DoorId, StoredModes>,
+    pub commands: CommandsTaken,
     /// Things the journal should say about the start, such as a store that had to be set aside.
     pub remarks: Vec<EntryKind>,
 }
@@ -62,16 +70,42 @@ pub struct JournalEnd {
     pub acknowledged: u64,
     /// The latest trusted instant in it.
     pub at: Option<At>,
+    /// That all of it is on disk: what modes that keep a door open go on with.
+    pub on_disk: Option<Recorded>,
 }
 
 /// A door that is to be released when its entry is on disk.
 #[derive(Debug)]
 struct Waiting {
     door: DoorNo,
-    hold: Duration,
-    reader: Option<ReaderId>,
-    token: Option<u64>,
+    wanted: Wanted,
+    asker: Option<Asker>,
     deadline: Mono,
+}
+
+/// For what a door waits.
+#[derive(Debug)]
+enum Wanted {
+    Passage {
+        hold: Duration,
+        reader: Option<ReaderId>,
+    },
+    /// To be kept open by its mode.
+    Mode,
+}
+
+/// Who waits for an answer, and the entry that records what they asked.
+#[derive(Debug, Clone)]
+struct Asker {
+    who: Who,
+    seq: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Who {
+    /// A technician, by the number of what they asked.
+    Technician(u64),
+    Central(CommandId),
 }
 
 /// A pulse that was asked of a board.
@@ -79,7 +113,9 @@ struct Waiting {
 struct Pulse {
     door: DoorNo,
     reader: Option<ReaderId>,
-    token: Option<u64>,
+    asker: Option<Asker>,
+    /// The board has confirmed it.
+    confirmed: bool,
 }
 
 /// A link as people ask about it.
@@ -119,6 +155,11 @@ pub struct Controller {
     /// A message that waits for it.
     held: Option<Delivery>,
     refusals: Refusals,
+    commands: CommandsTaken,
+    /// Commands that wait until it is on disk that they were taken, and the link's numbers for them.
+    orders: BTreeMap<CommandId, (u64, Command)>,
+    /// Commands whose doors have yet to confirm.
+    unanswered: BTreeMap<CommandId, Unanswered>,
     journal_id: String,
     journal_fault: Option<String>,
     next_seq: u64,
@@ -165,6 +206,9 @@ impl Controller {
             at_cache: None,
             held: None,
             refusals: Refusals::default(),
+            commands: restored.commands,
+            orders: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             journal_id: restored.journal.id,
             journal_fault: None,
             next_seq: restored.journal.seq + 1,
@@ -189,6 +233,7 @@ impl Controller {
             settings,
         };
         controller.begin(now, why, restored.remarks);
+        controller.restore_modes(now, &restored.modes, restored.journal.on_disk);
         let actions = std::mem::take(&mut controller.actions);
         (controller, actions)
     }
@@ -214,6 +259,8 @@ impl Controller {
     pub fn handle(&mut self, reading: Reading, event: Event) -> Vec<Action> {
         let (now, why) = self.clock.judge(reading);
         self.note_clock(now, why);
+        // Before all else: nothing may be done for a mode that is over.
+        self.end_modes(now);
         match event {
             Event::Reader { reader, what } => self.reader_says(now, reader, what),
             Event::Board { board, what } => self.board_says(now, board, what),
@@ -233,11 +280,13 @@ impl Controller {
         let releases = self.waiting.values().map(|w| w.deadline);
         let status = self.status_due.filter(|_| self.uplink.connected);
         let links = self.sync.deadline().into_iter().chain(self.outbox.deadline()).chain(status);
-        releases.chain(links).chain(self.refusals.deadline()).min()
+        let doors = self.doors.iter().filter_map(Door::deadline);
+        releases.chain(doors).chain(links).chain(self.refusals.deadline()).min()
     }
 
     fn do_what_is_due(&mut self, now: Now) {
         self.release_late(now);
+        self.drive_doors(now);
         self.note_staleness(now);
         self.tell_refusals(now);
         if let Some(want) = self.sync.take_due(now.mono) {
@@ -257,7 +306,7 @@ impl Controller {
             JournalEvent::Recorded(recorded) => {
                 self.journal_fault = None;
                 self.outbox.recorded(recorded.seq());
-                self.release_recorded(recorded);
+                self.release_recorded(now, recorded);
                 self.want_status(now);
             }
             JournalEvent::Failed { detail } => self.journal_fault = Some(detail),
@@ -265,10 +314,10 @@ impl Controller {
     }
 
     /// Everything that waited for the disk up to here.
-    fn release_recorded(&mut self, recorded: Recorded) {
+    fn release_recorded(&mut self, now: Now, recorded: Recorded) {
         let later = self.waiting.split_off(&(recorded.seq() + 1));
         for (seq, waiting) in std::mem::replace(&mut self.waiting, later) {
-            self.release(seq, waiting, Warrant::Recorded(recorded));
+            self.release(now, seq, waiting, Warrant::Recorded(recorded));
         }
     }
 
@@ -279,7 +328,7 @@ impl Controller {
         for seq in due {
             if let Some(waiting) = self.waiting.remove(&seq) {
                 self.journal(JournalCommand::MarkLate { seq });
-                self.release(seq, waiting, Warrant::Late { seq });
+                self.release(now, seq, waiting, Warrant::Late { seq });
             }
         }
     }
@@ -292,9 +341,15 @@ impl Controller {
         let entry = Entry { seq, at: now.wall.floor_ms(), clock: ClockNote::of(now.trust), kind };
         self.journal(JournalCommand::Append(entry));
         if seq.is_multiple_of(CHECKPOINT_EVERY) {
-            self.note(Note::Checkpoint { seq });
+            self.note(Note::Checkpoint { seq: self.noted_through(seq) });
         }
         seq
+    }
+
+    /// Up to which entry all notes have been made: that of a mode which waits for the disk has not.
+    fn noted_through(&self, seq: u64) -> u64 {
+        let mut waiting = self.waiting.iter().filter(|(_, w)| matches!(w.wanted, Wanted::Mode));
+        waiting.next().map_or(seq, |(&first, _)| seq.min(first - 1))
     }
 
     fn note_clock(&mut self, now: Now, why: &'static str) {
@@ -360,7 +415,7 @@ impl Controller {
         self.note(Note::Heard(self.heard));
         let version = self.settings.version.into();
         let seq = self.record(now, EntryKind::ControllerStopped { version, detail: "told to stop".into() });
-        self.note(Note::Checkpoint { seq });
+        self.note(Note::Checkpoint { seq: self.noted_through(seq) });
     }
 
     fn want_status(&mut self, now: Now) {
@@ -397,6 +452,7 @@ impl Controller {
 
     fn let_guest_in(&mut self, at: At, seq: u64, booking: BookingId, holder: HolderId) {
         self.let_in.add(booking.clone(), holder.clone(), at);
+        let seq = self.noted_through(seq);
         self.note(Note::LetIn { booking, holder, at, seq });
     }
 

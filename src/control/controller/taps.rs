@@ -1,6 +1,6 @@
 //! A tap: decide, record, release. And what readers say about themselves.
 
-use super::{Controller, Waiting};
+use super::{Controller, Waiting, Wanted};
 use crate::{
     control::{
         decide::{Facts, Moment, decide},
@@ -72,7 +72,8 @@ impl Controller {
             state.last = Some(Passed { at: now.wall, holder: holder.clone(), credential });
         }
         let deadline = now.mono.plus(self.settings.release_wait);
-        self.waiting.insert(seq, Waiting { door, hold, reader: Some(reader.clone()), token: None, deadline });
+        let wanted = Wanted::Passage { hold, reader: Some(reader.clone()) };
+        self.waiting.insert(seq, Waiting { door, wanted, asker: None, deadline });
         if let (Some(holder), Some(grant)) = (holder, grant) {
             self.note_guest(now, door, &holder, &grant);
         }
@@ -93,7 +94,7 @@ impl Controller {
         let settings = self.settings.doors.get(usize::from(door.0))?;
         Some(Moment {
             door,
-            mode: self.doors.get(usize::from(door.0))?.mode,
+            mode: self.doors.get(usize::from(door.0))?.mode(),
             building_hours_only: settings.building_hours_only,
             now: now.wall,
             clock_trusted: now.trust.is_trusted(),

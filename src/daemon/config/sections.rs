@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::table::{Found, Table};
 use crate::domain::{BoardId, Direction, DoorId, ReaderId, ZoneId};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Board {
     pub id: Found<BoardId>,
     pub url: String,
@@ -17,7 +17,7 @@ pub struct Board {
     pub poll: Duration,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Door {
     pub id: Found<DoorId>,
     pub name: String,
@@ -29,7 +29,7 @@ pub struct Door {
     pub max_stale: Option<Duration>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Lock {
     pub board: Found<BoardId>,
     pub coil: Found<u8>,
@@ -37,20 +37,20 @@ pub struct Lock {
     pub extended: Duration,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Input {
     pub board: Found<BoardId>,
     pub input: Found<u8>,
     pub invert: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rex {
     pub input: Input,
     pub unlocks: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reader {
     pub id: Found<ReaderId>,
     pub door: Found<DoorId>,
@@ -59,7 +59,7 @@ pub struct Reader {
     pub driver: ReaderDriver,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ReaderDriver {
     /// A PC/SC reader by name, `*` as in a shell.
     Pcsc { name: String },
@@ -141,6 +141,16 @@ impl Lock {
     fn read(table: Table<'_>) -> Option<Lock> {
         let board = board(&table);
         let coil = channel(&table, "coil");
+        // Driven to lock, a board's timed pulse can't hold it, and a dead daemon would leave it open.
+        let driven_to_open = |text: &str| match text {
+            "secure" => Ok(()),
+            "safe" => Err("\"safe\" (driven to lock) needs a board whose outputs the host holds, \
+                           which this version can't drive yet; wire the lock to the relay's closed contact"),
+            _ => Err("is not known"),
+        };
+        if table.has("fail") {
+            table.parsed("fail", "\"secure\" (driven to open)", driven_to_open);
+        }
         let strike = table.seconds("strike_s", (1, LONGEST_STRIKE_S), 5);
         let extended = table.number("extended_s", (1, LONGEST_STRIKE_S), "a number of seconds");
         if let Some(short) = extended.as_ref().filter(|e| Duration::from_secs(e.value) < strike) {

@@ -1,6 +1,6 @@
 //! One connection: requests in, answers out, in order.
 
-use std::{rc::Rc, time::Duration};
+use std::rc::Rc;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde::Serialize;
@@ -8,18 +8,13 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 
-use super::journal;
+use super::{journal, orders};
 use crate::{
     control::{OperatorRequest, controller::Subject, settings::Settings},
     daemon::site::Site,
     domain::{DoorId, Uid},
-    wire::control::{
-        Answer, Code, CommandDone, Envelope, ExplainQuery, MAX_LINE, PROTOCOL, Refusal, Request,
-    },
+    wire::control::{Answer, Code, Envelope, ExplainQuery, MAX_LINE, PROTOCOL, Refusal, Request},
 };
-
-/// How long a board may take to confirm before the technician is told that it did not.
-const CONFIRM: Duration = Duration::from_secs(10);
 
 /// The connection is gone; nobody is left to tell.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +61,7 @@ async fn send(lines: &mut Lines, answer: &Answer) -> Result<(), Gone> {
     Ok(lines.send(serde_json::to_string(answer).unwrap_or_default()).await?)
 }
 
-fn json(value: impl Serialize) -> Value {
+pub fn json(value: impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
@@ -109,7 +104,12 @@ async fn answer(
             return slices(lines, |from| site.look(|c, reading| c.grants(&query, reading, from))).await;
         }
         Request::Explain(query) => explain(site, &query),
-        Request::DoorAccess { door, reason } => access(site, settings, by, door, reason).await,
+        Request::Door { door } => {
+            let report = site.look(|c, _| c.door_reports().into_iter().find(|d| d.door == door));
+            report.map(json).ok_or_else(|| no_door(&door))
+        }
+        Request::DoorOrder { door, order } => orders::one(site, settings, by, door, order).await,
+        Request::DoorOrderAll(order) => return orders::all(lines, site, settings, by, order).await,
         Request::SyncResync => {
             let asked = site.request(by.to_owned(), OperatorRequest::Resync).await;
             asked.map_err(|_| stopping()).map(|_| json(site.look(|c, _| c.sync_report())))
@@ -176,23 +176,10 @@ fn explain(site: &Site, query: &ExplainQuery) -> Done {
         .map_err(|error| Refusal::new(Code::NotFound, error.to_string()))
 }
 
-async fn access(site: &Site, settings: &Settings, by: &str, door: DoorId, reason: Option<String>) -> Done {
-    if settings.door_no(&door).is_none() {
-        return Err(no_door(&door));
-    }
-    let answer = site.request(by.to_owned(), OperatorRequest::Access { door: door.clone(), reason });
-    match tokio::time::timeout(CONFIRM, answer).await {
-        Ok(Ok(Ok(seq))) => Ok(json(CommandDone { door, outcome: "done".into(), seq })),
-        Ok(Ok(Err(why))) => Err(Refusal::new(Code::Failed, why)),
-        Ok(Err(_)) => Err(stopping()),
-        Err(_) => Err(Refusal::new(Code::Failed, format!("{door}: the board did not confirm in time"))),
-    }
-}
-
-fn stopping() -> Refusal {
+pub fn stopping() -> Refusal {
     Refusal::new(Code::Failed, "latchd is stopping")
 }
 
-fn no_door(door: &DoorId) -> Refusal {
+pub fn no_door(door: &DoorId) -> Refusal {
     Refusal::new(Code::NotFound, format!("there is no door {door}; `latchctl doors` lists them"))
 }

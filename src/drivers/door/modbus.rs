@@ -95,6 +95,8 @@ enum CommandError {
     Exchange(#[from] Fault),
     #[error("the board echoed the pulse, but coil {0} does not read as driven")]
     NotDriven(u8),
+    #[error("the board echoed the switching off, but coil {0} still reads as driven")]
+    StillDriven(u8),
 }
 
 /// A command that was not taken; nothing further will be said of it.
@@ -114,7 +116,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Never waits. What is taken is answered by `Pulsed` or `Failed`.
+    /// Never waits. What is taken is answered by `Pulsed` or `Secured`, or by `Failed`.
     pub fn command(&self, command: BoardCommand) -> Result<(), Box<Refused>> {
         self.commands.try_send((clock::instant(), command)).map_err(|refused| {
             let (_, command) = refused.into_inner();
@@ -287,17 +289,20 @@ impl Driver {
         asked_at: Instant,
         command: BoardCommand,
     ) -> Result<(), Error> {
-        let BoardCommand::Pulse { ticket, coil, hold, warrant: _ } = command;
-        let outcome = if clock::instant() - asked_at > AGE_MAX {
-            Err(CommandError::Stale)
-        } else {
-            self.pulse(board, coil, hold).await
+        let outcome = match command {
+            BoardCommand::Pulse { .. } if clock::instant() - asked_at > AGE_MAX => Err(CommandError::Stale),
+            BoardCommand::Pulse { ticket, coil, hold, warrant: _ } => {
+                self.pulse(board, coil, hold).await.map(|due| {
+                    self.pulses.started(coil, ticket, due);
+                    BoardEvent::Pulsed { ticket }
+                })
+            }
+            BoardCommand::Secure { ticket, coil } => {
+                self.secure(board, coil).await.map(|()| BoardEvent::Secured { ticket })
+            }
         };
         match outcome {
-            Ok(due) => {
-                self.pulses.started(coil, ticket, due);
-                self.send(BoardEvent::Pulsed { ticket }).await
-            }
+            Ok(done) => self.send(done).await,
             Err(CommandError::Exchange(fault)) if fault.is_in_doubt() => {
                 self.failed(&command, &fault).await?;
                 Err(self.broken(fault))
@@ -335,6 +340,21 @@ impl Driver {
                 Err(fault.into())
             }
         }
+    }
+
+    /// Switches the coil off and reads it back. What fails is looked at again until it has dropped.
+    async fn secure(&mut self, board: &mut Exchange, coil: u8) -> Result<(), CommandError> {
+        let coils = self.config.coils;
+        if coil >= coils {
+            return Err(CommandError::NoSuchCoil { coil, coils });
+        }
+        self.pulses.cut_short(coil, clock::instant() + SWITCH_OFF_RETRY);
+        board.switch_off(coil).await?;
+        if board.coil(coil).await? {
+            return Err(CommandError::StillDriven(coil));
+        }
+        self.pulses.ended(coil);
+        Ok(())
     }
 
     /// Looks whether the pulse that is due first has ended, and ends it where it has not.
@@ -378,7 +398,7 @@ impl Driver {
         command: &BoardCommand,
         why: &(dyn std::error::Error + Sync),
     ) -> Result<(), Error> {
-        let BoardCommand::Pulse { ticket, .. } = *command;
+        let ticket = command.ticket();
         self.send(BoardEvent::Failed { ticket, detail: why.to_string() }).await
     }
 

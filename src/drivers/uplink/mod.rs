@@ -6,5 +6,7 @@ pub mod certificates;
 pub mod expiry;
 pub mod keeper;
 pub mod mqtt;
+mod poll;
+mod session;
 pub mod tls;
 pub mod transport;

@@ -107,15 +107,20 @@ pub fn worst_first(doors: &[DoorReport]) -> Vec<&DoorReport> {
     sorted
 }
 
-/// What became of `door access`.
-pub fn opened(done: &CommandDone, site: &Site, style: Style) -> String {
+/// `door show`: everything about one.
+pub fn door(door: &DoorReport, site: &Site, style: Style) -> String {
+    doors(std::slice::from_ref(door), site, style)
+}
+
+/// What became of an order.
+pub fn done(done: &CommandDone, site: &Site, style: Style) -> String {
     let name = tame(site.door(&done.door));
-    let outcome = style.paint(Tone::Good, &tame(&done.outcome));
+    let outcome = style.paint(Tone::Good, &tame(&format!("{} {}", done.action, done.outcome)));
     format!("{name}: {outcome} (journal entry {})\n", done.seq)
 }
 
-/// What became of one of several doors that was not opened.
-pub fn not_opened(name: &str, refusal: &Refusal, style: Style) -> String {
+/// What became of one of several doors where it was not done.
+pub fn not_done(name: &str, refusal: &Refusal, style: Style) -> String {
     format!("{}: {}\n", tame(name), style.paint(Tone::Bad, &tame(&refusal.message)))
 }
 

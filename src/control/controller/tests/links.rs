@@ -101,7 +101,7 @@ fn an_acknowledgement_of_another_journal_or_of_what_is_not_recorded_moves_nothin
 
 #[test]
 fn after_a_restart_the_journal_goes_on_where_it_stood() {
-    let journal = JournalEnd { id: JOURNAL.into(), seq: 500, acknowledged: 498, at: None };
+    let journal = JournalEnd { id: JOURNAL.into(), seq: 500, acknowledged: 498, ..JournalEnd::default() };
     let mut rig = Rig::from(Start { journal, ..Start::default() });
     assert_eq!(short(&rig.started), ["append 501 controller.started"]);
     assert!(rig.connect().contains(&"send 499 to 500".to_owned()));

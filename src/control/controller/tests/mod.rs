@@ -4,13 +4,15 @@
 
 mod feed;
 mod links;
+mod modes;
 mod operator;
 mod passages;
+mod remote;
 mod strikes;
 mod time;
 mod walk;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -21,16 +23,20 @@ use crate::{
         JournalEvent, Note, OperatorEvent, OperatorRequest, ReaderEvent, Recorded, Replaced, UplinkCommand,
         UplinkEvent, Warrant,
         clock::{ClockSettings, Reading},
+        commands_taken::CommandsTaken,
         index::Index,
         let_in::LetIn,
         settings::{BoardSettings, DoorSettings, InputSettings, ReaderSettings, RexSettings, Settings},
     },
-    domain::{At, BoardId, ControllerId, Direction, DoorId, Entry, Mono, ReaderId, Uid, ZoneId},
+    domain::{
+        At, BoardId, CommandId, ControllerId, Direction, DoorAction, DoorId, DoorOrder, Entry, Mono,
+        ReaderId, Uid, ZoneId,
+    },
     wire::{
         Digest, UidHasher,
         feed::{Ack, MessageError, feed},
         record::record,
-        stored::{Heard, Position},
+        stored::{Heard, Position, StoredModes},
     },
 };
 
@@ -64,6 +70,8 @@ struct Start {
     let_in: LetIn,
     heard: Heard,
     journal: JournalEnd,
+    modes: BTreeMap<DoorId, StoredModes>,
+    commands: Vec<(CommandId, At)>,
     synchronised: bool,
     wall_off_s: i64,
 }
@@ -75,6 +83,8 @@ impl Default for Start {
             let_in: LetIn::default(),
             heard: Heard { central_at: At::parse(START).ok() },
             journal: JournalEnd { id: JOURNAL.into(), ..JournalEnd::default() },
+            modes: BTreeMap::new(),
+            commands: Vec::new(),
             synchronised: true,
             wall_off_s: 0,
         }
@@ -94,8 +104,10 @@ impl Rig {
             index.apply(None, Some(&record(&value, &hasher).unwrap()));
         }
         let reading = read(START_MONO, start.wall_off_s, start.synchronised);
-        let Start { position, let_in, heard, journal, synchronised, wall_off_s } = start;
-        let restored = Restored { index, position, let_in, heard, journal, remarks: Vec::new() };
+        let Start { position, let_in, heard, journal, modes, commands, synchronised, wall_off_s } = start;
+        let commands = CommandsTaken::new(commands);
+        let remarks = Vec::new();
+        let restored = Restored { index, position, let_in, heard, journal, modes, commands, remarks };
         let (controller, started) = Controller::new(settings, hasher.clone(), restored, reading);
         Rig { controller, hasher, mono: START_MONO, wall_off_s, synchronised, started }
     }
@@ -193,7 +205,14 @@ impl Rig {
     }
 
     fn access(&mut self, token: u64, door: &str) -> Vec<String> {
-        let request = OperatorRequest::Access { door: DoorId::new(door).unwrap(), reason: None };
+        self.order(token, door, "access")
+    }
+
+    /// `unlock 30` is for 30 s.
+    fn order(&mut self, token: u64, door: &str, order: &str) -> Vec<String> {
+        let (action, for_s) = order.split_once(' ').map_or((order, None), |(a, s)| (a, s.parse().ok()));
+        let order = DoorOrder::new(DoorAction::parse(action).unwrap(), for_s).unwrap();
+        let request = OperatorRequest::Door { door: DoorId::new(door).unwrap(), order, reason: None };
         self.when(Event::Operator(OperatorEvent { token, by: "anna (1000)".into(), request }))
     }
 
@@ -299,6 +318,9 @@ fn short(actions: &[Action]) -> Vec<String> {
 
 fn line(action: &Action) -> String {
     match action {
+        Action::Board { board, command: BoardCommand::Secure { ticket, coil } } => {
+            format!("secure {board}/{coil} #{ticket}")
+        }
         Action::Board { board, command: BoardCommand::Pulse { ticket, coil, hold, warrant } } => {
             let why = match warrant {
                 Warrant::Recorded(recorded) => format!("recorded {}", recorded.seq()),
@@ -317,11 +339,19 @@ fn line(action: &Action) -> String {
         Action::Cache(CacheCommand::Stage { part, .. }) => {
             format!("stage {} {}/{}", part.id, part.part, part.parts)
         }
+        Action::Cache(CacheCommand::Remember { id, .. }) => format!("remember {id}"),
         Action::Cache(CacheCommand::Note(note)) => match note {
             Note::Heard(_) => "note heard".into(),
             Note::Checkpoint { seq } => format!("note checkpoint {seq}"),
             Note::LetIn { booking, holder, seq, .. } => format!("note {holder} let in on {booking} by {seq}"),
             Note::Forget { booking } => format!("forget {booking}"),
+            Note::Modes { door, modes } => {
+                format!(
+                    "note {door} {} by {}",
+                    crate::control::modes::Modes::shown(modes).as_str(),
+                    modes.seq
+                )
+            }
         },
         Action::Uplink(command) => said(command),
         Action::Discard(_) => "discard the replaced index".into(),
@@ -349,6 +379,10 @@ fn said(command: &UplinkCommand) -> String {
             )
         }
         UplinkCommand::SendEvents { from, through } => format!("send {from} to {through}"),
+        UplinkCommand::Result(result) => {
+            let why = result.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("result {} {:?}{why}", result.id, result.outcome)
+        }
     }
 }
 

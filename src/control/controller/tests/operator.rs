@@ -1,7 +1,6 @@
 //! What a technician asks for: recorded first, answered when it is true.
 
 use super::*;
-use crate::domain::DoorMode;
 
 #[test]
 fn an_operators_access_is_recorded_then_driven_and_answered_when_the_board_confirmed() {
@@ -14,7 +13,11 @@ fn an_operators_access_is_recorded_then_driven_and_answered_when_the_board_confi
 #[test]
 fn the_entry_says_who_asked_for_what_and_why() {
     let mut rig = Rig::new();
-    let request = OperatorRequest::Access { door: "side".parse().unwrap(), reason: Some("delivery".into()) };
+    let request = OperatorRequest::Door {
+        door: "side".parse().unwrap(),
+        order: DoorOrder::new(DoorAction::Access, None).unwrap(),
+        reason: Some("delivery".into()),
+    };
     let event = OperatorEvent { token: 1, by: "anna (1000)".into(), request };
     let entry = entries(&rig.handle(Event::Operator(event))).remove(0);
     assert_eq!(
@@ -48,17 +51,19 @@ fn a_door_that_is_not_there_is_answered_at_once() {
 
 #[test]
 fn a_door_that_is_closed_to_all_is_not_opened_and_the_attempt_is_recorded() {
-    for (mode, why) in [
-        (DoorMode::Blocked, "it is blocked"),
-        (DoorMode::LockedDown, "it is locked down"),
-        (DoorMode::LockedOpen, "it is locked open"),
+    for (order, why) in [
+        ("block", "it is blocked; unblock it first"),
+        ("lock_down", "it is locked down, and takes nothing but the lockdown's release (lock_down_release)"),
+        ("lock_open", "it is locked open, and takes nothing but the release of that (lock_open_release)"),
     ] {
         let mut rig = Rig::new();
-        rig.controller.doors[0].mode = mode;
+        rig.order(8, "entrance", order);
         let said = rig.access(9, "entrance");
-        let answer = format!("answer 9: entrance was not opened: {why}");
-        assert_eq!(said, ["append 2 operator.command".to_owned(), answer]);
-        assert_eq!(rig.recorded(2), [""; 0]);
+        let answer = format!("answer 9: entrance: access was refused: {why}");
+        assert_eq!(said, ["append 4 operator.command".to_owned(), answer]);
+        rig.recorded(4);
+        let pulses = rig.controller.pulses.keys().filter(|&&ticket| ticket == 4).count();
+        assert_eq!(pulses, 0);
     }
 }
 

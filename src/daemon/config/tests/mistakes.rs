@@ -341,3 +341,18 @@ fn keys_that_nobody_could_sign_with_are_named() {
     );
     assert_eq!(said("trusted_keys = []\nallow_unsigned = true\n"), [""; 0]);
 }
+
+#[test]
+fn a_lock_that_is_driven_to_lock_is_refused_with_what_to_do_about_it() {
+    let text = |fail: &str| {
+        format!(
+            "[controller]\nid = \"a\"\ntime_zone = \"UTC\"\n[mqtt]\nurl = \"mqtt://b\"\nallow_unsigned = true\n\
+             [[boards]]\nid = \"b-1\"\nurl = \"modbus+tcp://b\"\n\
+             [[doors]]\nid = \"d\"\nlock = {{ board = \"b-1\", coil = 0, fail = \"{fail}\" }}\n"
+        )
+    };
+    assert_eq!(said(&text("secure")), [""; 0]);
+    let safe = said(&text("safe")).remove(0);
+    assert!(safe.starts_with("12:42 doors[0].lock.fail: \"safe\" (driven to lock) needs a board"), "{safe}");
+    assert!(said(&text("open"))[0].contains("is not known; expected \"secure\""));
+}

@@ -54,6 +54,11 @@ impl Pulses {
         pulse.due = pulse.due.max(due);
     }
 
+    /// It is being switched off: nobody is told that it ended, and one that does not drop is looked at then.
+    pub fn cut_short(&mut self, coil: u8, due: Instant) {
+        self.0.insert(coil, Pulse { ticket: None, due });
+    }
+
     /// The coil to look at first, and when.
     pub fn next(&self) -> Option<(Instant, u8)> {
         self.0.iter().map(|(&coil, pulse)| (pulse.due, coil)).min()

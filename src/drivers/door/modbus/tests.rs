@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use super::*;
 use crate::control::Warrant;
 
+mod secure;
+
 const UNIT: u8 = 1;
 /// Of the test's configuration: 5 inputs, 4 coils, pulses at 0x0200.
 const READ_INPUTS: [u8; 5] = [0x02, 0, 0, 0, 5];
@@ -450,23 +452,6 @@ async fn a_command_that_waited_too_long_fails_instead_of_moving_a_strike() {
     for ticket in 3..=4 {
         assert_eq!(site.failed(ticket).await, "it waited longer than 1000 ms behind other commands");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_pulse_that_ran_when_the_link_was_lost_is_looked_at_when_it_is_back() {
-    let (mut site, mut board) = Site::connected().await;
-    site.pulse(7, 2, 2_000);
-    board.pulse_2().await;
-    drop(board);
-    assert_eq!(site.next().await, BoardEvent::Pulsed { ticket: 7 });
-    site.lost().await;
-    sleep(ms(10_000)).await;
-    let mut board = site.connect(1).await;
-    // Overdue: first of all.
-    board.serve(&COIL_2, &ON).await;
-    board.serve(&SWITCH_OFF_2, &SWITCH_OFF_2).await;
-    board.serve(&COIL_2, &OFF).await;
-    assert_eq!(site.next().await, BoardEvent::Ended { ticket: 7, by_board: false });
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,26 +1,27 @@
 //! The database: opening it (and what is done when that fails), generations, staging, notes.
 
 use std::{
+    collections::BTreeMap,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use sled::{Db, Tree};
+use sled::{Batch, Db, Tree};
 
 use super::{CacheError, Config, records};
 use crate::{
     control::{
-        Applied, Note, Part, Removal, Staged,
+        Applied, Note, Part, Removal, Staged, commands_taken,
         index::{Index, Owners},
         let_in::LetIn,
     },
-    domain::{At, BookingId, HolderId, Record, UidHash},
+    domain::{At, BookingId, CommandId, DoorId, HolderId, Record, UidHash},
     wire::{
         Digest,
         feed::Sealed,
-        stored::{Heard, Position, SCHEMA, decode, encode},
+        stored::{Heard, Position, SCHEMA, StoredModes, decode, encode},
     },
 };
 
@@ -50,6 +51,9 @@ pub struct Database {
     db: Db,
     meta: Tree,
     let_in: Tree,
+    modes: Tree,
+    /// Ids of commands, with when they expire.
+    commands: Tree,
     generation: u64,
     records: Tree,
     position: Position,
@@ -83,7 +87,10 @@ pub struct Loaded {
     pub position: Position,
     pub let_in: LetIn,
     pub heard: Heard,
-    /// Journal entries after this one may say more about who has been let in.
+    pub modes: BTreeMap<DoorId, StoredModes>,
+    /// Ids of commands that were taken, and when they expire.
+    pub commands: Vec<(CommandId, At)>,
+    /// Journal entries after this one may say more about who has been let in, and about doors' modes.
     pub checkpoint: u64,
     /// Why the cache had to be set aside, if it had: a sentence for the journal.
     pub recovered: Option<String>,
@@ -117,7 +124,8 @@ impl Database {
             .open()
             .map_err(CacheError::sled("opened"))?;
         let open = |name: String| db.open_tree(name).map_err(CacheError::sled("opened"));
-        let (meta, let_in) = (open("meta".into())?, open("let_in".into())?);
+        let (meta, let_in, modes) = (open("meta".into())?, open("let_in".into())?, open("modes".into())?);
+        let commands = open("commands".into())?;
         check_owner(&meta, &config, was_there)?;
         let generation = number(&meta, KEY_GENERATION)?;
         let records = open(tree_name(generation))?;
@@ -127,8 +135,19 @@ impl Database {
             None => return Err(CacheError::Damaged("its records are gone".into())),
         };
         let path = path.to_owned();
-        let database =
-            Database { config, path, db, meta, let_in, generation, records, position, staging: None };
+        let database = Database {
+            config,
+            path,
+            db,
+            meta,
+            let_in,
+            modes,
+            commands,
+            generation,
+            records,
+            position,
+            staging: None,
+        };
         database.drop_other_generations()?;
         database.flush()?;
         Ok(database)
@@ -258,6 +277,19 @@ impl Database {
         Ok(removal)
     }
 
+    /// Keeps, durably, that a command has been taken.
+    pub fn remember(&self, id: &CommandId, expires_at: At, now: At) -> Result<(), CacheError> {
+        let mut batch = Batch::default();
+        for (known, until) in self.load_commands()? {
+            if commands_taken::is_over(until, now) {
+                batch.remove(known.as_str());
+            }
+        }
+        batch.insert(id.as_str(), encode(&expires_at)?);
+        self.commands.apply_batch(batch).map_err(CacheError::sled("written"))?;
+        self.flush()
+    }
+
     pub fn note(&self, note: &Note) -> Result<(), CacheError> {
         match note {
             Note::Heard(heard) => put(&self.meta, KEY_HEARD, heard),
@@ -267,6 +299,7 @@ impl Database {
                 self.let_in.insert(key, encode(at)?).map_err(CacheError::sled("written"))?;
                 put(&self.meta, KEY_CHECKPOINT, seq)
             }
+            Note::Modes { door, modes } => put(&self.modes, door.as_str(), modes),
             Note::Forget { booking } => {
                 for pair in self.let_in.scan_prefix(format!("{booking} ")) {
                     let (key, _) = pair.map_err(CacheError::sled("read"))?;
@@ -305,7 +338,9 @@ impl Database {
             position,
             let_in: self.load_let_in()?,
             heard: get(&self.meta, KEY_HEARD)?.unwrap_or_default(),
+            modes: self.load_modes()?,
             checkpoint: number(&self.meta, KEY_CHECKPOINT)?,
+            commands: self.load_commands()?,
             recovered: None,
         })
     }
@@ -321,6 +356,28 @@ impl Database {
             }
         }
         Ok(let_in)
+    }
+
+    fn load_modes(&self) -> Result<BTreeMap<DoorId, StoredModes>, CacheError> {
+        let mut modes = BTreeMap::new();
+        for pair in &self.modes {
+            let (door, value) = pair.map_err(CacheError::sled("read"))?;
+            if let Ok(door) = DoorId::new(&String::from_utf8_lossy(&door)) {
+                modes.insert(door, decode(&value)?);
+            }
+        }
+        Ok(modes)
+    }
+
+    fn load_commands(&self) -> Result<Vec<(CommandId, At)>, CacheError> {
+        let mut commands = Vec::new();
+        for pair in &self.commands {
+            let (key, value) = pair.map_err(CacheError::sled("read"))?;
+            if let Ok(id) = CommandId::new(&String::from_utf8_lossy(&key)) {
+                commands.push((id, decode(&value)?));
+            }
+        }
+        Ok(commands)
     }
 
     /// A snapshot that was interrupted, or one that was replaced and not yet removed.

@@ -9,6 +9,7 @@ use std::{
 
 use super::{Config, JournalError};
 use crate::{
+    control::Recorded,
     domain::At,
     drivers::store::key::write_whole,
     wire::{
@@ -122,9 +123,16 @@ impl Opened {
             file.set_len(self.len).map_err(JournalError::file("cut", &path))?;
             file.sync_all().map_err(JournalError::file("sync", &path))?;
         }
+        // What a daemon that was killed wrote last may have been on its way yet.
+        file.sync_data().map_err(JournalError::file("sync", &path))?;
         file.seek(SeekFrom::Start(self.len)).map_err(JournalError::file("seek in", &path))?;
         self.file = Some(file);
         Ok(())
+    }
+
+    /// That everything found is on disk, if anything was.
+    pub fn on_disk(&self) -> Option<Recorded> {
+        (self.end.seq > 0).then(|| Recorded::attest(self.end.seq))
     }
 
     /// What the last segment links to: the end of the one before it, if that is whole.

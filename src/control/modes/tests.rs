@@ -1,0 +1,227 @@
+//! Every order in every mode, and what is left of a mode when its time, or the daemon's, is over.
+
+use super::*;
+use crate::domain::ClockTrust;
+
+fn now(s: u64) -> Now {
+    let wall = At::parse("2026-11-23T09:00:00Z").unwrap().plus_s(s as i64);
+    Now { mono: Mono(Duration::from_secs(1000 + s)), wall, trust: ClockTrust::Trusted }
+}
+
+fn order(name: &str) -> DoorOrder {
+    let (action, for_s) = match name.split_once(' ') {
+        Some((action, for_s)) => (action, Some(for_s.parse().unwrap())),
+        None => (name, None),
+    };
+    DoorOrder::new(DoorAction::parse(action).unwrap(), for_s).unwrap()
+}
+
+/// The modes that these orders lead to, one a second.
+fn after(orders: &[&str]) -> Modes {
+    let mut modes = Modes::default();
+    for (s, name) in orders.iter().enumerate() {
+        modes = modes.ordered(now(s as u64), &order(name)).unwrap();
+    }
+    modes
+}
+
+fn shown(modes: Result<Modes, OrderRefusal>) -> &'static str {
+    modes.map_or_else(OrderRefusal::as_str, |modes| modes.mode().as_str())
+}
+
+#[test]
+fn every_order_in_every_mode() {
+    let ways: [(&str, &[&str]); 6] = [
+        ("locked", &[]),
+        ("unlocked", &["unlock"]),
+        ("unlocked for a time", &["unlock 60"]),
+        ("blocked", &["block"]),
+        ("locked down", &["lock_down"]),
+        ("locked open", &["lock_open"]),
+    ];
+    let (down, open) = ("door_locked_down", "door_locked_open");
+    let (not_down, not_open, not_blocked) = ("not_locked_down", "not_locked_open", "not_blocked");
+    let table: [(&str, [&str; 6]); 11] = [
+        ("access", ["locked", "unlocked", "unlocked", "door_blocked", down, open]),
+        ("lock", ["locked", "locked", "locked", "locked", down, open]),
+        ("unlock", ["unlocked", "unlocked", "unlocked", "unlocked", down, open]),
+        ("unlock 30", ["unlocked", "unlocked", "unlocked", "unlocked", down, open]),
+        ("block", ["blocked", "blocked", "blocked", "blocked", down, open]),
+        ("unblock", [not_blocked, not_blocked, not_blocked, "locked", down, open]),
+        ("lock_down", ["locked_down", "locked_down", "locked_down", "locked_down", down, open]),
+        ("lock_down_release", [not_down, not_down, not_down, not_down, "locked", open]),
+        ("lock_open", ["locked_open", "locked_open", "locked_open", "locked_open", down, open]),
+        ("lock_open 30", ["locked_open", "locked_open", "locked_open", "locked_open", down, open]),
+        ("lock_open_release", [not_open, not_open, not_open, not_open, down, "locked"]),
+    ];
+    for (name, row) in table {
+        for ((from, way), expected) in ways.iter().zip(row) {
+            assert_eq!(shown(after(way).ordered(now(9), &order(name))), expected, "{name} when {from}");
+        }
+    }
+    let orders: std::collections::BTreeSet<&str> =
+        table.iter().map(|(name, _)| name.split(' ').next().unwrap()).collect();
+    assert_eq!(orders.len(), DoorAction::ALL.len());
+}
+
+#[test]
+fn a_release_returns_to_what_was() {
+    for (beneath, expected) in [
+        (&[][..], "locked"),
+        (&["unlock"], "unlocked"),
+        (&["block"], "blocked"),
+        (&["unlock 60"], "unlocked"),
+    ] {
+        for held in ["lock_down", "lock_open", "lock_open 30"] {
+            let modes = after(&[beneath, &[held]].concat());
+            let release = if held == "lock_down" { "lock_down_release" } else { "lock_open_release" };
+            assert_eq!(shown(modes.ordered(now(9), &order(release))), expected, "{held} over {beneath:?}");
+        }
+    }
+}
+
+#[test]
+fn a_timed_mode_ends_to_what_was_exactly_at_its_end() {
+    for (orders, end_s, expected) in [
+        (&["unlock 60"][..], 60, "locked"),
+        (&["block", "unlock 60"], 61, "blocked"),
+        (&["unlock", "unlock 60"], 61, "unlocked"),
+        (&["lock_open 60"], 60, "locked"),
+        (&["block", "lock_open 60"], 61, "blocked"),
+        (&["unlock 600", "lock_open 60"], 61, "unlocked"),
+    ] {
+        let modes = after(orders);
+        let before = modes.mode();
+        assert_eq!(modes.end().unwrap().mono, now(end_s).mono, "{orders:?}");
+        assert_eq!(modes.without_ended(now(end_s - 1)).mode(), before, "{orders:?}");
+        assert_eq!(modes.without_ended(now(end_s)).mode().as_str(), expected, "{orders:?}");
+    }
+}
+
+#[test]
+fn a_time_that_ran_out_beneath_is_over_when_it_is_released() {
+    for release in ["lock_down", "lock_open"] {
+        let modes = after(&["unlock 60", release]);
+        assert_eq!(modes.end(), None, "the time beneath is not the mode's");
+        let released = order(&format!("{release}_release"));
+        assert_eq!(shown(modes.ordered(now(59), &released)), "unlocked");
+        assert_eq!(shown(modes.ordered(now(60), &released)), "locked");
+    }
+    let both = after(&["unlock 60", "lock_open 50"]);
+    assert_eq!(both.without_ended(now(51)).mode().as_str(), "unlocked");
+    assert_eq!(both.without_ended(now(90)).mode().as_str(), "locked");
+}
+
+#[test]
+fn a_second_time_replaces_the_first_and_a_settled_order_ends_it() {
+    let longer = after(&["unlock 60", "unlock 600"]);
+    assert_eq!(longer.end().unwrap().mono, now(601).mono);
+    assert_eq!(longer.without_ended(now(601)).mode().as_str(), "locked");
+    let settled = after(&["unlock 60", "unlock"]);
+    assert_eq!((settled.end(), settled.without_ended(now(9999)).mode()), (None, DoorMode::Unlocked));
+}
+
+#[test]
+fn a_restart_keeps_every_mode_and_what_is_left_of_its_time() {
+    for (orders, mode) in [
+        (&[][..], "locked"),
+        (&["unlock"], "unlocked"),
+        (&["block"], "blocked"),
+        (&["lock_down"], "locked_down"),
+        (&["lock_open"], "locked_open"),
+        (&["unlock 60"], "unlocked"),
+        (&["block", "unlock 60"], "unlocked"),
+        (&["unlock 600", "lock_open 60"], "locked_open"),
+    ] {
+        let modes = after(orders);
+        // The clock nobody sets begins anew.
+        let later = Now { mono: Mono(Duration::from_secs(5)), ..now(31) };
+        let restored = Modes::restored(&modes.stored(7), later);
+        assert_eq!(restored.mode().as_str(), mode, "{orders:?}");
+        if let Some(end) = modes.end() {
+            let left = end.wall.unwrap().since(later.wall);
+            assert_eq!(restored.end().unwrap().mono.since(later.mono), left, "{orders:?}");
+            assert!(left <= Duration::from_secs(60));
+        }
+        assert_eq!(restored.stored(7), modes.stored(7), "{orders:?}");
+    }
+}
+
+#[test]
+fn a_time_that_ran_out_while_nobody_looked_is_over() {
+    for (orders, expected) in [
+        (&["unlock 60"][..], "locked"),
+        (&["block", "unlock 60"], "blocked"),
+        (&["unlock 600", "lock_open 60"], "unlocked"),
+        (&["unlock 60", "lock_down"], "locked_down"),
+    ] {
+        let restored = Modes::restored(&after(orders).stored(7), now(100));
+        assert_eq!(restored.mode().as_str(), expected, "{orders:?}");
+    }
+    let released = Modes::restored(&after(&["unlock 60", "lock_down"]).stored(7), now(100));
+    assert_eq!(shown(released.ordered(now(101), &order("lock_down_release"))), "locked");
+}
+
+#[test]
+fn without_a_trusted_clock_what_opens_for_a_time_is_over_and_what_restricts_stays() {
+    for (orders, expected) in [
+        (&["unlock 600"][..], "locked"),
+        (&["block", "unlock 600"], "blocked"),
+        (&["lock_open 600"], "locked"),
+        (&["unlock 600", "lock_open 600"], "locked"),
+        (&["unlock"], "unlocked"),
+        (&["lock_open"], "locked_open"),
+        (&["block"], "blocked"),
+        (&["lock_down"], "locked_down"),
+        (&["unlock 600", "lock_down"], "locked_down"),
+    ] {
+        let doubtful = Now { trust: ClockTrust::Untrusted, ..now(10) };
+        assert_eq!(
+            Modes::restored(&after(orders).stored(7), doubtful).mode().as_str(),
+            expected,
+            "{orders:?}"
+        );
+        // Nor when the clock was in doubt as the order came.
+        let mut modes = Modes::default();
+        for name in orders {
+            modes = modes.ordered(doubtful, &order(name)).unwrap();
+        }
+        assert_eq!(Modes::restored(&modes.stored(7), now(11)).mode().as_str(), expected, "{orders:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_leaves_no_more_than_was_ordered() {
+    let stored = after(&["unlock 60"]).stored(7);
+    let earlier = Now { wall: At::parse("2026-11-23T03:00:00Z").unwrap(), ..now(20) };
+    let left = Modes::restored(&stored, earlier).end().unwrap().mono.since(earlier.mono);
+    assert_eq!(left, Duration::from_secs(60));
+}
+
+#[test]
+fn the_journals_entries_lead_to_the_same_as_the_orders_did() {
+    let ways: [&[&str]; 8] = [
+        &["unlock", "lock_down", "lock_down_release", "lock"],
+        &["unlock 60", "lock_down", "lock_down_release"],
+        &["block", "unlock 60", "lock_open 30", "lock_open_release"],
+        &["unlock 60", "unlock"],
+        &["unlock", "unlock 60"],
+        &["block", "unblock", "lock_open"],
+        &["lock_open 60", "lock_open_release", "block", "lock_down"],
+        &["unlock 2", "lock_down", "block", "lock_down_release"],
+    ];
+    for orders in ways {
+        let (mut modes, mut replayed) = (Modes::default(), StoredModes::default());
+        for (s, name) in orders.iter().enumerate() {
+            let Ok(next) = modes.ordered(now(s as u64), &order(name)) else { continue };
+            modes = next;
+            let timed = modes.end().map(|end| end.stored());
+            replayed = replay(&replayed, s as u64, modes.mode(), timed);
+            let restored = Modes::restored(&replayed, now(s as u64));
+            assert_eq!(restored.mode(), modes.mode(), "{orders:?} after {name}");
+        }
+        let later = now(40);
+        let own = Modes::restored(&modes.stored(0), later);
+        assert_eq!(Modes::restored(&replayed, later).mode(), own.mode(), "{orders:?}");
+    }
+}
