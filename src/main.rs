@@ -47,10 +47,12 @@ fn main() -> ExitCode {
 
 fn check(config: &config::Config, path: &Path) -> ExitCode {
     let file = path.display();
-    // What the file names is looked at too, but for devices, which may be unplugged. It is no mistake of the file's:
-    // the daemon starts, and the link says what it lacks.
-    for sentence in daemon::check(config) {
-        eprintln!("{file}: warning: {sentence}");
+    // What the file names is looked at too, but for devices, which may be unplugged.
+    let daemon::Findings { mistakes, unseen } = daemon::check(config);
+    unseen.iter().for_each(|sentence| eprintln!("{file}: warning: {sentence}"));
+    mistakes.iter().for_each(|sentence| eprintln!("{file}: {sentence}"));
+    if !mistakes.is_empty() {
+        return ExitCode::FAILURE;
     }
     let config::Config { doors, readers, boards, .. } = config;
     println!("{file}: good: {} doors, {} readers, {} boards", doors.len(), readers.len(), boards.len());

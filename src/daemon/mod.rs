@@ -9,5 +9,5 @@ mod start;
 mod uplink;
 mod wiring;
 
-pub use check::check;
+pub use check::{Findings, check};
 pub use start::{StartError, run};

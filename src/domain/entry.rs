@@ -135,9 +135,8 @@ pub enum EntryKind {
         by: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         door: Option<String>,
-        /// Of those doors that did not take it, where others did.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
+        /// `done`, or `partly` where some doors did not take it.
+        reason: &'static str,
     },
     #[serde(rename = "command.rejected")]
     CommandRejected {
@@ -146,8 +145,11 @@ pub enum EntryKind {
         id: Option<CommandId>,
         #[serde(skip_serializing_if = "Option::is_none")]
         action: Option<String>,
+        /// Which door did not take it, where others may have.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        door: Option<DoorId>,
         /// A word of the wire.
-        reason: String,
+        reason: &'static str,
         /// The same as a sentence, or how many more there were.
         detail: String,
     },

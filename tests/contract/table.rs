@@ -11,8 +11,13 @@ use super::{Said, channel, document, referred, schemas, validator};
 /// What every event carries, and what it may.
 const OF_EVERY_EVENT: [&str; 7] = ["seq", "at", "type", "prev", "hash", "clock", "late"];
 
-/// Fields the daemon adds to a row of the table: to a technician's command, the door and what `--reason` gave.
-const BESIDE: [(&str, &[&str]); 1] = [("operator.command", &["door", "reason"])];
+/// Fields the daemon adds to a row of the table.
+const BESIDE: [(&str, &[&str]); 4] = [
+    ("door.mode_changed", &["until"]),
+    ("operator.command", &["door", "reason"]),
+    ("command.executed", &["by", "door"]),
+    ("command.rejected", &["door", "detail"]),
+];
 
 fn wire() -> String {
     fs::read_to_string(super::docs().join("contract/wire.md")).unwrap()
@@ -60,11 +65,12 @@ fn the_events_and_their_fields_are_those_of_the_contract() {
     let mut expected = BTreeMap::new();
     for row in &rows {
         let types: BTreeSet<&str> = quoted(&row[0]).collect();
-        let mut fields: BTreeSet<&str> = quoted(&row[1]).filter(|word| *word != "seq").collect();
-        let beside = BESIDE.iter().filter(|(kind, _)| types.contains(kind));
-        fields.extend(beside.flat_map(|(_, fields)| fields.iter().copied()));
+        let fields: BTreeSet<&str> = quoted(&row[1]).filter(|word| *word != "seq").collect();
         for kind in types {
-            expected.insert(kind.to_owned(), fields.clone());
+            let beside =
+                BESIDE.iter().filter(|(of, _)| *of == kind).flat_map(|(_, fields)| fields.iter().copied());
+            expected
+                .insert(kind.to_owned(), fields.iter().copied().chain(beside).collect::<BTreeSet<&str>>());
         }
     }
     let mut found: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();

@@ -112,7 +112,8 @@ fn a_wrong_feed_is_refused() {
             set("/epoch", -1),
             set("/epoch", "3"),
             set("/first", 0),
-            set("/changes", json!([])),
+            set("/last", -1),
+            set("/changes", json!({})),
             set("/changes", json!([{}])),
             set("/changes", json!([{ "put": {} }])),
             set(
@@ -239,10 +240,16 @@ fn a_wrong_ack_or_command_is_refused() {
             without("/door"),
             set("/action", "open"),
             set("/door", "**"),
-            set("/for_s", 0),
+            set("/for_s", 600),
             set("/expires_at", "never"),
         ],
     );
+}
+
+#[test]
+fn only_what_can_end_by_itself_takes_a_time() {
+    let unlock = document()["components"]["messages"]["command"]["examples"][1]["payload"].clone();
+    refuses("command", &unlock, [set("/for_s", 0), set("/for_s", 1.5), set("/action", "lock_down")]);
 }
 
 #[test]
@@ -278,8 +285,10 @@ fn what_the_controller_must_not_say_is_refused() {
     refuses(
         "result",
         &example("result"),
-        [without("/id"), without("/outcome"), set("/outcome", "refused"), set("/reason", "It has expired.")],
+        [without("/id"), without("/outcome"), set("/outcome", "refused"), set("/reason", "")],
     );
+    let refused = document()["components"]["messages"]["result"]["examples"][2]["payload"].clone();
+    refuses("result", &refused, [without("/reason"), set("/reason", "It has expired.")]);
     let many = vec![event("rex.pressed"); 501];
     refuses("events", &example("events"), [set("/events", json!([])), set("/events", many)]);
 }
@@ -334,6 +343,7 @@ fn a_wrong_event_is_refused() {
         ("operator.command", "/outcome"),
         ("command.executed", "/action"),
         ("command.rejected", "/reason"),
+        ("command.executed", "/by"),
         ("reader.tamper", "/reader"),
         ("board.lost", "/board"),
         ("sync.gap", "/applied"),

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::site::certificates::Authority;
 use crate::site::daemon::Daemon;
 use crate::site::process::Guarded;
+use crate::site::witness::MARK_OF_MOSQUITTO_PUB;
 use crate::site::{Builder, CONTROLLER, LIMIT, RECONNECT_LIMIT, Site, eventually};
 
 const OTHER: &str = "test-2";
@@ -43,7 +44,8 @@ fn client(site: &Site, program: &str, id: &str, arguments: &[&str]) -> Command {
 
 #[track_caller]
 fn publish(site: &Site, id: &str, topic: &str, payload: &str) -> Output {
-    client(site, "mosquitto_pub", id, &["-t", topic, "-m", payload]).output().expect("mosquitto-clients")
+    let mut command = client(site, "mosquitto_pub", id, &["-t", topic, "-m", payload]);
+    command.args(MARK_OF_MOSQUITTO_PUB).output().expect("mosquitto-clients")
 }
 
 /// What a subscriber prints, `topic payload` a line, for as long as it lives.
@@ -102,7 +104,8 @@ fn two_controllers_work_and_neither_can_read_write_or_be_the_other() {
     let plain = |topic: &str, payload: &str| {
         let port = site.broker.port().to_string();
         let arguments = ["-V", "5", "-q", "1", "-h", "127.0.0.1", "-p", &port, "-t", topic, "-m", payload];
-        let done = Command::new("mosquitto_pub").args(arguments).status().expect("mosquitto-clients");
+        let mut command = Command::new("mosquitto_pub");
+        let done = command.args(arguments).args(MARK_OF_MOSQUITTO_PUB).status().expect("mosquitto-clients");
         assert!(done.success());
     };
     plain("latch/v1/test-2/ack", &secret.to_string());

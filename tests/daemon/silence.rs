@@ -106,12 +106,12 @@ fn a_broker_whose_answer_to_a_ping_is_late_is_kept_while_it_says_anything_at_all
     let mut site = Builder::bare()
         .without_central()
         .edit("allow_unsigned", "keep_alive_s = 5\nallow_unsigned")
-        .prepared();
+        .nothing_up();
     let path = site.daemon.config_path().to_owned();
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace(&site.broker.url(), &format!("mqtt://127.0.0.1:{port}"))).unwrap();
     site.daemon.start();
-    site.wait_until_connected();
+    eventually("connection to the babbler", || (site.ask(&["sync"])["connected"] == true).then_some(()));
     let since = site.ask(&["sync"])["since"].clone();
     pause("no ping is answered in more than two keep-alives", KEEP_ALIVE * 5 / 2);
     let sync = site.ask(&["sync"]);

@@ -11,8 +11,9 @@ use std::time::Duration;
 use hardware_sim::time;
 use serde_json::Value;
 
-use super::feed::{changes, in_step, part, put, site as site_of_empty_list};
+use super::feed::site as site_of_empty_list;
 use crate::site::chain::assert_chain;
+use crate::site::feed::{changes, in_step, part, put};
 use crate::site::line::Line;
 use crate::site::people::assert_decided;
 use crate::site::proxy::Proxy;

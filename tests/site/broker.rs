@@ -102,6 +102,12 @@ impl Broker {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
+    /// Adds to its configuration.
+    pub fn configure(&self, text: &str) {
+        let conf = fs::read_to_string(&self.conf).expect("its configuration");
+        fs::write(&self.conf, conf + text).expect("the test's directory is writable");
+    }
+
     /// Starts it and waits until it answers.
     #[track_caller]
     pub fn start(&mut self) {

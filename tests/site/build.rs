@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hardware_sim::board::{Board, BoardConfig};
 use hardware_sim::central::Central;
+use hardware_sim::jws::{SecretKey, Signer};
 use hardware_sim::pcscd::PrivatePcscd;
 use hardware_sim::pn532::Pn532;
 use tempfile::TempDir;
@@ -52,6 +53,8 @@ pub struct Builder {
     edits_once: Vec<(String, String)>,
     with_central: bool,
     with_tls: bool,
+    signed: bool,
+    broker: String,
 }
 
 impl Builder {
@@ -63,6 +66,8 @@ impl Builder {
             edits_once: Vec::new(),
             with_central: true,
             with_tls: false,
+            signed: true,
+            broker: String::new(),
         }
     }
 
@@ -99,9 +104,27 @@ impl Builder {
         self
     }
 
-    /// Without a central: the test speaks for it.
+    /// Without a central: the test speaks for it, and signs nothing unless it says so.
     pub fn without_central(mut self) -> Builder {
         self.with_central = false;
+        self.unsigned()
+    }
+
+    /// Adds to the broker's configuration.
+    pub fn broker(mut self, text: &str) -> Builder {
+        self.broker.push_str(text);
+        self
+    }
+
+    /// The daemon believes whoever can write to the broker.
+    pub fn unsigned(mut self) -> Builder {
+        self.signed = false;
+        self
+    }
+
+    /// The daemon believes [`signer`], and whoever else the test adds.
+    pub fn signed(mut self) -> Builder {
+        self.signed = true;
         self
     }
 
@@ -129,6 +152,7 @@ impl Builder {
             Some(tls) => Broker::prepare_secure(folder.path(), &tls.folder),
             None => Broker::prepare(folder.path()),
         };
+        broker.configure(&self.broker);
         let mut wiring = BoardConfig::with_doors(u16::try_from(DOORS.len()).expect("a few"));
         wiring.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let board = Board::start(wiring).expect("a board");
@@ -152,8 +176,11 @@ impl Builder {
         }
         let config = self.edited(config);
         let daemon = Daemon::prepare(folder.path(), &config, pcscd.as_ref().map(PrivatePcscd::socket));
-        let central =
-            self.with_central.then(|| Central::start(&broker.url(), CONTROLLER).expect("a central"));
+        let central = self.with_central.then(|| {
+            let central = Central::builder(&broker.url(), CONTROLLER);
+            let central = if self.signed { central.signer(signer()) } else { central };
+            central.start().expect("a central")
+        });
         let witness = Witness::start(&broker.url());
         let people = people::Hands::default();
         Site { daemon, central, witness, broker, board, pn532, pcscd, tls, people, folder }
@@ -180,6 +207,10 @@ impl Builder {
         pcscd: Option<&PrivatePcscd>,
     ) -> String {
         let mut text = head(folder.path(), broker, board);
+        if self.signed {
+            let keys = format!("allow_unsigned = false\n\n{}", signer().trusted_key_toml());
+            text = text.replace("allow_unsigned = true\n", &keys);
+        }
         for (n, (id, zones, hours_only)) in DOORS.iter().enumerate() {
             let (contact, rex) = (2 * n, 2 * n + 1);
             write!(
@@ -238,6 +269,11 @@ fn secure_keys(broker: &Broker, tls: &Tls) -> String {
         path(&format!("{CONTROLLER}.pem")),
         path(&format!("{CONTROLLER}.key")),
     )
+}
+
+/// Who signs for central in every test.
+pub fn signer() -> Signer {
+    Signer::new("central-test", SecretKey::from_seed([1; 32]))
 }
 
 fn head(folder: &Path, broker: &Broker, board: &Board) -> String {

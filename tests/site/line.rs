@@ -95,6 +95,11 @@ impl Line {
         self.shared.state.look(|state| state.heard.len())
     }
 
+    /// Everything heard after a mark.
+    pub fn all(&self, mark: usize) -> Vec<Heard> {
+        self.shared.state.look(|state| state.heard.iter().skip(mark).cloned().collect())
+    }
+
     /// Everything heard on a topic after a mark.
     pub fn heard(&self, mark: usize, topic: &str) -> Vec<Value> {
         self.shared.state.look(|state| {

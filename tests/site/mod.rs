@@ -17,6 +17,7 @@ pub mod certificates;
 pub mod chain;
 pub mod ctl;
 pub mod daemon;
+pub mod feed;
 pub mod line;
 pub mod people;
 pub mod process;
@@ -36,7 +37,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use broker::Broker;
-pub use build::{Builder, DOORS};
+pub use build::{Builder, DOORS, signer};
 use daemon::Daemon;
 use witness::Witness;
 

@@ -2,7 +2,8 @@
 //! against the contract as a document (`crate::contract`). A site that ends well asks it whether anything was wrong.
 //!
 //! What a test says itself, often wrong on purpose, carries a mark (`said_by_a_test`) and is not held against anybody:
-//! say such messages with [`super::line::Line`]. A wrong record goes through central with `Site::put_wrong`.
+//! say such messages with [`super::line::Line`], or
+//! give the mark along. A wrong record goes through central with `Site::put_wrong`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,9 @@ pub fn said_by_a_test() -> PublishProperties {
     let (name, value) = MARK;
     PublishProperties { user_properties: vec![(name.to_owned(), value.to_owned())], ..Default::default() }
 }
+
+/// The same for `mosquitto_pub`.
+pub const MARK_OF_MOSQUITTO_PUB: [&str; 5] = ["-D", "publish", "user-property", MARK.0, MARK.1];
 
 #[derive(Debug, Default)]
 struct State {

@@ -17,13 +17,17 @@ use crate::{
         refusals::Refused,
     },
     domain::{CommandId, DoorAction, DoorId, DoorOrder, EntryKind, Now, OrderRefusal},
-    wire::command::{Command, CommandError, CommandResult, Doors, Order, Outcome, Unread},
+    wire::command::{Command, CommandError, CommandResult, Doors, Order, Outcome, RefusedDoor, Unread},
 };
 
 /// Longest time from `issued_at` to `expires_at`, in seconds (wire).
 const LONGEST_LIFE_S: i64 = 300;
 /// How far ahead of our clock central's may be, in seconds: both are synchronised, or held over for a while.
 const AHEAD_S: i64 = 60;
+
+/// `reason` of what was done, and of what was done only at some of the doors.
+const DONE: &str = "done";
+const PARTLY: &str = "partly";
 
 /// Why a command that was understood is not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,25 +50,6 @@ enum Refusal {
     UnknownDoor(DoorId),
     #[error("there are no doors")]
     NoDoors,
-    #[error("{door}: {why}")]
-    Door { door: DoorId, why: OrderRefusal },
-}
-
-impl Refusal {
-    /// `reason` of the result.
-    fn reason(&self) -> &'static str {
-        match self {
-            Refusal::Duplicate => "duplicate",
-            Refusal::ClockUntrusted => "clock_untrusted",
-            Refusal::Expired(_) => "expired",
-            Refusal::LivesTooLong => "expires_too_late",
-            Refusal::NotYetIssued(_) => "not_yet_issued",
-            Refusal::TooMany => "too_many",
-            Refusal::NotRecorded(_) => "not_recorded",
-            Refusal::UnknownDoor(_) | Refusal::NoDoors => "unknown_door",
-            Refusal::Door { why, .. } => why.as_str(),
-        }
-    }
 }
 
 /// A command whose doors have yet to confirm.
@@ -74,7 +59,17 @@ pub(super) struct Unanswered {
     /// The first fault of one that did not.
     fault: Option<String>,
     /// Doors that did not take it.
-    except: Option<String>,
+    refused: Vec<RefusedDoor>,
+}
+
+/// A command for doors, and which of them take it.
+struct Bid<'a> {
+    id: &'a CommandId,
+    by: &'a str,
+    command: &'a Order,
+    order: DoorOrder,
+    willing: Vec<DoorNo>,
+    refused: Vec<RefusedDoor>,
 }
 
 impl Controller {
@@ -131,12 +126,12 @@ impl Controller {
         let Command { id, by, order, .. } = command;
         match &order {
             Order::Resync => {
-                self.executed(now, &id, &order, &by, None, None);
+                self.executed(now, &id, &order, &by, (None, DONE));
                 self.sync.resync(now.mono);
-                self.result(id, Outcome::Done, None);
+                self.done_by(id, Vec::new());
             }
             Order::Doors { order: what, doors } => match self.doors_of(doors) {
-                Ok(doors) => self.order_doors(now, &id, &by, &order, (*what, doors)),
+                Ok(doors) => self.order_doors(now, (&id, &by, &order), *what, doors),
                 Err(why) => self.refuse(now, &id, &order, &why),
             },
         }
@@ -164,51 +159,57 @@ impl Controller {
     fn order_doors(
         &mut self,
         now: Now,
-        id: &CommandId,
-        by: &str,
-        command: &Order,
-        (order, doors): (DoorOrder, Vec<DoorNo>),
+        (id, by, command): (&CommandId, &str, &Order),
+        order: DoorOrder,
+        doors: Vec<DoorNo>,
     ) {
-        let (mut willing, mut unwilling) = (Vec::new(), Vec::new());
+        let mut bid = Bid { id, by, command, order, willing: Vec::new(), refused: Vec::new() };
         for no in doors {
             match self.would_order(now, no, &order) {
-                Ok(()) => willing.push(no),
-                Err(why) => unwilling.extend(self.door_id(no).map(|door| (door, why))),
+                Ok(()) => bid.willing.push(no),
+                Err(why) => {
+                    let Some(door) = self.door_id(no) else { continue };
+                    bid.refused.push(RefusedDoor { door: door.clone(), reason: why.as_str() });
+                    self.rejected(now, (Some(id), Some(command.action())), Some(door), &why);
+                }
             }
         }
-        if willing.is_empty() {
-            let why = unwilling.into_iter().next();
-            let why = why.map_or(Refusal::NoDoors, |(door, why)| Refusal::Door { door, why });
-            return self.refuse(now, id, command, &why);
+        if bid.willing.is_empty() {
+            let reason = bid.refused.first().map(|refused| refused.reason);
+            return self.result(id.clone(), Outcome::Refused, reason, bid.refused);
         }
-        let except = except(&unwilling);
-        if order.action == DoorAction::Access {
-            return self.open_doors(now, id, by, command, (order, willing, except));
+        match order.action {
+            DoorAction::Access => self.open_doors(now, bid),
+            DoorAction::Lock
+            | DoorAction::Unlock
+            | DoorAction::Block
+            | DoorAction::Unblock
+            | DoorAction::LockDown
+            | DoorAction::LockDownRelease
+            | DoorAction::LockOpen
+            | DoorAction::LockOpenRelease => self.change_modes(now, bid),
         }
-        // Each change of mode makes an entry of its own.
-        let seq = self.executed(now, id, command, by, command.door(), except.clone());
-        for no in willing {
-            if let Err(why) = self.order(now, no, &order, by, seq, None) {
-                tracing::error!(%id, %why, "a door that had agreed to a command refused it");
+    }
+
+    /// Each change of mode makes an entry of its own.
+    fn change_modes(&mut self, now: Now, bid: Bid<'_>) {
+        let reason = if bid.refused.is_empty() { DONE } else { PARTLY };
+        let seq = self.executed(now, bid.id, bid.command, bid.by, (bid.command.door(), reason));
+        for no in bid.willing {
+            if let Err(why) = self.order(now, no, &bid.order, bid.by, seq, None) {
+                tracing::error!(id = %bid.id, %why, "a door that had agreed to a command refused it");
             }
         }
-        self.result(id.clone(), Outcome::Done, except);
+        self.done_by(bid.id.clone(), bid.refused);
     }
 
     /// Each opening stands on an entry of its own, and is answered when the board has confirmed it.
-    fn open_doors(
-        &mut self,
-        now: Now,
-        id: &CommandId,
-        by: &str,
-        command: &Order,
-        (order, doors, except): (DoorOrder, Vec<DoorNo>, Option<String>),
-    ) {
-        self.unanswered
-            .insert(id.clone(), Unanswered { doors: doors.len(), fault: None, except: except.clone() });
-        for no in doors {
+    fn open_doors(&mut self, now: Now, bid: Bid<'_>) {
+        let Bid { id, by, command, order, willing, refused } = bid;
+        self.unanswered.insert(id.clone(), Unanswered { doors: willing.len(), fault: None, refused });
+        for no in willing {
             let door = self.door_id(no).map(|door| door.to_string());
-            let seq = self.executed(now, id, command, by, door, except.clone());
+            let seq = self.executed(now, id, command, by, (door, DONE));
             if let Err(why) = self.order(now, no, &order, by, seq, Some(Who::Central(id.clone()))) {
                 self.door_answered(id.clone(), Err(why.to_string()));
             }
@@ -226,11 +227,11 @@ impl Controller {
             return;
         }
         match self.unanswered.remove(&id) {
-            Some(Unanswered { fault: None, except, .. }) => self.result(id, Outcome::Done, except),
-            Some(Unanswered { fault: Some(why), .. }) => {
+            Some(Unanswered { fault: None, refused, .. }) => self.done_by(id, refused),
+            Some(Unanswered { fault: Some(why), refused, .. }) => {
                 // What was tried stands in the journal, and so does the lock's fault.
                 tracing::warn!(%id, why, "a command could not be carried out");
-                self.result(id, Outcome::Refused, Some("lock_fault".into()));
+                self.result(id, Outcome::Refused, Some("lock_fault"), refused);
             }
             None => {}
         }
@@ -242,17 +243,17 @@ impl Controller {
         id: &CommandId,
         order: &Order,
         by: &str,
-        door: Option<String>,
-        reason: Option<String>,
+        (door, reason): (Option<String>, &'static str),
     ) -> u64 {
         let (id, action, by) = (id.clone(), order.action().to_owned(), by.to_owned());
         tracing::info!(%id, action, by, "a command of central's");
         self.record(now, EntryKind::CommandExecuted { id, action, by, door, reason })
     }
 
+    /// Taken, and not carried out at any door.
     fn refuse(&mut self, now: Now, id: &CommandId, order: &Order, why: &Refusal) {
-        let action = order.action().to_owned();
-        self.reject(now, (Some(id.clone()), Some(action)), why.reason(), why.to_string());
+        self.rejected(now, (Some(id), Some(order.action())), None, why);
+        self.result(id.clone(), Outcome::Refused, Some(why.reason()), Vec::new());
     }
 
     fn unread(&mut self, now: Now, token: u64, unread: Unread) {
@@ -261,36 +262,74 @@ impl Controller {
             self.sync.action_refused();
         }
         self.done(token);
-        self.reject(now, (id, action), why.reason(), why.to_string());
+        self.rejected(now, (id.as_ref(), action.as_deref()), None, &why);
+        if let Some(id) = id {
+            self.result(id, Outcome::Refused, Some(why.reason()), Vec::new());
+        }
     }
 
-    /// Recorded and answered; what strangers can cause any number of is only counted beyond a limit.
-    fn reject(
+    /// Recorded; what strangers can cause any number of is only counted beyond a limit.
+    fn rejected(
         &mut self,
         now: Now,
-        (id, action): (Option<CommandId>, Option<String>),
-        reason: &'static str,
-        detail: String,
+        (id, action): (Option<&CommandId>, Option<&str>),
+        door: Option<DoorId>,
+        why: &dyn Reason,
     ) {
-        if let Some(detail) = self.refusals.note(now.mono, Refused::Command, detail) {
-            tracing::warn!(id = id.as_ref().map(CommandId::as_str), reason, detail, "a command was refused");
-            let id = id.clone();
-            self.record(now, EntryKind::CommandRejected { id, action, reason: reason.into(), detail });
-        }
-        if let Some(id) = id {
-            self.result(id, Outcome::Refused, Some(reason.into()));
+        let reason = why.reason();
+        if let Some(detail) = self.refusals.note(now.mono, Refused::Command, why.to_string()) {
+            tracing::warn!(id = id.map(CommandId::as_str), reason, detail, "a command was refused");
+            let (id, action) = (id.cloned(), action.map(str::to_owned));
+            self.record(now, EntryKind::CommandRejected { id, action, door, reason, detail });
         }
     }
 
-    fn result(&mut self, id: CommandId, outcome: Outcome, reason: Option<String>) {
+    /// Done, at least where it was not refused.
+    fn done_by(&mut self, id: CommandId, refused: Vec<RefusedDoor>) {
+        let reason = (!refused.is_empty()).then_some(PARTLY);
+        self.result(id, Outcome::Done, reason, refused);
+    }
+
+    fn result(
+        &mut self,
+        id: CommandId,
+        outcome: Outcome,
+        reason: Option<&'static str>,
+        refused: Vec<RefusedDoor>,
+    ) {
         let controller = self.settings.controller.clone();
-        self.uplink(UplinkCommand::Result(CommandResult { controller, id, outcome, reason }));
+        self.uplink(UplinkCommand::Result(CommandResult { controller, id, outcome, reason, refused }));
     }
 }
 
-/// Which doors did not take it: `except room-4 (door_locked_open)`.
-fn except(unwilling: &[(DoorId, OrderRefusal)]) -> Option<String> {
-    let doors: Vec<String> =
-        unwilling.iter().map(|(door, why)| format!("{door} ({})", why.as_str())).collect();
-    (!doors.is_empty()).then(|| format!("except {}", doors.join(", ")))
+/// Why a command is not carried out: as a word of the wire, and as a sentence.
+trait Reason: std::fmt::Display {
+    fn reason(&self) -> &'static str;
+}
+
+impl Reason for Refusal {
+    fn reason(&self) -> &'static str {
+        match self {
+            Refusal::Duplicate => "duplicate",
+            Refusal::ClockUntrusted => "clock_untrusted",
+            Refusal::Expired(_) => "expired",
+            Refusal::LivesTooLong => "expires_too_late",
+            Refusal::NotYetIssued(_) => "not_yet_issued",
+            Refusal::TooMany => "too_many",
+            Refusal::NotRecorded(_) => "not_recorded",
+            Refusal::UnknownDoor(_) | Refusal::NoDoors => "unknown_door",
+        }
+    }
+}
+
+impl Reason for CommandError {
+    fn reason(&self) -> &'static str {
+        CommandError::reason(self)
+    }
+}
+
+impl Reason for OrderRefusal {
+    fn reason(&self) -> &'static str {
+        self.as_str()
+    }
 }

@@ -120,7 +120,8 @@ impl Controller {
                 Refused::Command => EntryKind::CommandRejected {
                     id: None,
                     action: None,
-                    reason: "too_many".into(),
+                    door: None,
+                    reason: "too_many",
                     detail: sum,
                 },
                 Refused::Signature

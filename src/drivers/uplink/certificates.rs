@@ -80,6 +80,13 @@ pub enum FileError {
     Expired { key: &'static str, path: PathBuf, not_after: At },
 }
 
+impl FileError {
+    /// It is not there, or not to be read by whoever asks: not known to be wrong.
+    pub fn is_unseen(&self) -> bool {
+        matches!(self, FileError::Unreadable { .. })
+    }
+}
+
 /// Larger than any bundle of authorities.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 

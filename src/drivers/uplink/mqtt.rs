@@ -19,8 +19,9 @@ use tokio::sync::{
 
 use super::{
     certificates::Files,
+    ended::{Ended, LinkError},
     keeper::{Account, Keeper},
-    session::{Ended, LinkError, Session, say},
+    session::{Session, say},
     transport::Address,
 };
 use crate::{

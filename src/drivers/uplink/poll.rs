@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use super::{
     bridge::{Bridge, Link},
-    session::LinkError,
+    ended::LinkError,
     transport::TransportError,
 };
 use crate::drivers::clock;

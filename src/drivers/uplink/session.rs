@@ -8,10 +8,10 @@ use std::{
 use rumqttc::{
     Transport,
     v5::{
-        AsyncClient, ConnectionError, Incoming, MqttOptions,
+        AsyncClient, Incoming, MqttOptions,
         mqttbytes::{
             QoS,
-            v5::{ConnAck, ConnAckProperties, Filter, LastWill, PubAck, PubAckReason, Publish, SubAck},
+            v5::{ConnAck, Filter, LastWill, PubAck, PubAckReason, Publish, SubAck},
         },
     },
 };
@@ -25,9 +25,11 @@ use tokio::{
 
 use super::{
     bridge::Bridge,
+    ended::{Ended, LinkError},
     keeper::{Keeper, LOOK_EVERY, Login, Ready},
+    limits::Limits,
     mqtt::{Config, Journal},
-    poll::{PUBACK_PATIENCE, Shown, poll},
+    poll::{Shown, poll},
     transport::TransportError,
 };
 use crate::{
@@ -40,59 +42,14 @@ use crate::{
     },
 };
 
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    #[error("{0}")]
-    Connection(Box<ConnectionError>),
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    #[error("the broker did not answer within {} s", ANSWER.as_secs())]
-    NoAnswer,
-    #[error(
-        "the broker refused the subscription to {0}; its access rules must let this controller read and write its own topics"
-    )]
-    Refused(String),
-    #[error("the broker does not do QoS 1, without which nothing is certain to arrive")]
-    NoQos1,
-    #[error("the broker has acknowledged nothing for {} s", PUBACK_PATIENCE.as_secs())]
-    Unanswered,
-    #[error(
-        "another client connects with this controller's id and takes its connection over; \
-         find it: a second box with the same controller.id, or a copy of this one"
-    )]
-    TakenOver,
-    #[error("the link has more to send than it can hold")]
-    Full,
-    #[error("the certificates were replaced; connecting with the new ones")]
-    Replaced,
-    #[error("the configuration was changed; connecting with the new one")]
-    Reconfigured,
-    #[error("a change could not be stored; the broker is to deliver it again")]
-    Undone,
-}
-
 type FeedMessage = Result<Feed, MessageError>;
 
-/// How a served connection ended.
-#[derive(Debug)]
-pub enum Ended {
-    Lost(LinkError),
-    Stopped,
-}
-
 /// From the start of a connection to the broker's answer.
-const ANSWER: Duration = Duration::from_secs(10);
+pub const ANSWER: Duration = Duration::from_secs(10);
 /// For the last publishes of a clean stop.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Largest message taken. Above a snapshot's part of 500 records by far.
 const MAX_INCOMING_BYTES: u32 = 4 << 20;
-/// About how large a message with events gets: below the limits hosted brokers set.
-const MAX_EVENTS_BYTES: usize = 100 * 1024;
-/// What a packet has beside the topic and the payload, in bytes: header, length, packet id, properties; and what
-/// `events` has around the events.
-const PACKET_OVERHEAD_BYTES: usize = 16;
-const EVENTS_OVERHEAD_BYTES: usize = 256;
 /// Messages central may have under way to us.
 const RECEIVE_MAXIMUM: u16 = 32;
 /// Packets between the poll task and us. Few, because brokers were seen to send far more than `RECEIVE_MAXIMUM`:
@@ -133,33 +90,6 @@ pub struct Session<'a> {
     limits: Limits,
     refusals: Seldom,
     pub up_since: Option<Instant>,
-}
-
-/// What the broker takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Limits {
-    packet_bytes: usize,
-    retains: bool,
-}
-
-impl Limits {
-    fn of(answer: Option<&ConnAckProperties>) -> Self {
-        let packet = answer.and_then(|p| p.max_packet_size).and_then(|n| usize::try_from(n).ok());
-        Limits {
-            packet_bytes: packet.unwrap_or(usize::MAX),
-            retains: answer.and_then(|p| p.retain_available) != Some(0),
-        }
-    }
-
-    fn takes(&self, topic: &str, payload: &str) -> bool {
-        topic.len() + payload.len() + PACKET_OVERHEAD_BYTES <= self.packet_bytes
-    }
-
-    /// Bytes of events that fit into one message.
-    fn events_bytes(&self, topic: &str) -> usize {
-        let around = topic.len() + PACKET_OVERHEAD_BYTES + EVENTS_OVERHEAD_BYTES;
-        MAX_EVENTS_BYTES.min(self.packet_bytes.saturating_sub(around))
-    }
 }
 
 impl Drop for Session<'_> {
@@ -503,43 +433,6 @@ fn options(config: &Config, socket: &str, login: Option<Login>) -> MqttOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn limited(max_packet_size: Option<u32>, retain_available: Option<u8>) -> Limits {
-        let properties = ConnAckProperties {
-            session_expiry_interval: None,
-            receive_max: None,
-            max_qos: None,
-            retain_available,
-            max_packet_size,
-            assigned_client_identifier: None,
-            topic_alias_max: None,
-            reason_string: None,
-            user_properties: Vec::new(),
-            wildcard_subscription_available: None,
-            subscription_identifiers_available: None,
-            shared_subscription_available: None,
-            server_keep_alive: None,
-            response_information: None,
-            server_reference: None,
-            authentication_method: None,
-            authentication_data: None,
-        };
-        Limits::of(Some(&properties))
-    }
-
-    #[test]
-    fn what_the_broker_takes_follows_from_its_answer() {
-        let topic = "latch/v1/oslo-1/events";
-        let unlimited = Limits { packet_bytes: usize::MAX, retains: true };
-        assert_eq!([Limits::of(None), limited(None, None)], [unlimited; 2]);
-        assert_eq!(unlimited.events_bytes(topic), MAX_EVENTS_BYTES);
-        let small = limited(Some(2048), Some(0));
-        assert!(
-            !small.retains && small.takes(topic, &"x".repeat(2010)) && !small.takes(topic, &"x".repeat(2011))
-        );
-        assert_eq!(small.events_bytes(topic), 2048 - topic.len() - 272);
-        assert_eq!(limited(Some(10), None).events_bytes(topic), 0);
-    }
 
     #[test]
     fn only_a_status_that_says_so_is_offline() {

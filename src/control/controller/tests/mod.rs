@@ -380,8 +380,11 @@ fn said(command: &UplinkCommand) -> String {
         }
         UplinkCommand::SendEvents { from, through } => format!("send {from} to {through}"),
         UplinkCommand::Result(result) => {
-            let why = result.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            format!("result {} {:?}{why}", result.id, result.outcome)
+            let why = result.reason.map(|why| format!(": {why}")).unwrap_or_default();
+            let at: Vec<String> =
+                result.refused.iter().map(|r| format!("{} ({})", r.door, r.reason)).collect();
+            let at = if at.is_empty() { String::new() } else { format!(" at {}", at.join(", ")) };
+            format!("result {} {:?}{why}{at}", result.id, result.outcome)
         }
     }
 }

@@ -75,7 +75,7 @@ fn who_asked_for_what_stands_in_its_entry() {
     let actions = rig.handle(Event::Cache(CacheEvent::Remembered { id }));
     let entry = entries(&actions).remove(0);
     let expected = json!({"seq": 4, "at": entry["at"], "type": "command.executed", "id": "cmd-7",
-        "action": "access", "by": "anna@central", "door": "entrance"});
+        "action": "access", "by": "anna@central", "door": "entrance", "reason": "done"});
     assert_eq!(entry, expected);
 }
 
@@ -214,11 +214,17 @@ fn every_door_is_meant_by_a_star_and_those_that_refuse_are_named() {
     let mut rig = up();
     rig.ordered("cmd-1", "lock_down", "side");
     let said = rig.ordered("cmd-2", "block", "*");
-    assert_eq!(results(&said), ["result cmd-2 Done: except side (door_locked_down)"]);
+    assert_eq!(results(&said), ["result cmd-2 Done: partly at side (door_locked_down)"]);
     let modes = ["entrance", "side", "vault"].map(|door| rig.door(door).mode);
     assert_eq!(modes, [DoorMode::Blocked, DoorMode::LockedDown, DoorMode::Blocked]);
     let said = rig.ordered("cmd-3", "lock_open_release", "*");
-    assert_eq!(results(&said), ["result cmd-3 Refused: not_locked_open"], "none took it");
+    assert_eq!(
+        results(&said),
+        [
+            "result cmd-3 Refused: not_locked_open at entrance (not_locked_open), side (door_locked_down), vault (not_locked_open)"
+        ],
+        "none took it"
+    );
 }
 
 #[test]
