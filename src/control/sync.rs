@@ -84,6 +84,8 @@ pub struct SyncSession {
     seen: (u64, u64),
     /// A gap has been said.
     in_gap: bool,
+    /// What the last `sync` asked for.
+    asked: Want,
     /// The broker has lost what it held for us: the next `sync` asks for what may have been in it.
     ask_again: bool,
     /// Commands refused since the last snapshot because nobody knows their action.
@@ -105,6 +107,7 @@ impl SyncSession {
             done: None,
             seen: (0, 0),
             in_gap: false,
+            asked: Want::Nothing,
             ask_again: false,
             actions_refused: 0,
             connected: false,
@@ -184,8 +187,8 @@ impl SyncSession {
         }
         let applied = self.position.applied;
         if items.is_empty() && last == applied {
-            // Central says that there is nothing newer.
-            if self.want == Want::Changes {
+            // Central says that there is nothing newer; it is to hear that nothing is wanted any more.
+            if self.want == Want::Changes || self.asked == Want::Changes {
                 self.settle(now);
             }
             return Step::Nothing;
@@ -333,7 +336,8 @@ impl SyncSession {
             self.repeat_at = Some(now.plus(self.repeat_after));
             self.repeat_after = (self.repeat_after * 2).min(LAST_REPEAT);
         }
-        Some(if asks_once { Want::Changes } else { self.want })
+        self.asked = if asks_once { Want::Changes } else { self.want };
+        Some(self.asked)
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Central {
     pub sent: Vec<Message>,
     /// Sent, and not yet with the broker.
     pub outgoing: VecDeque<Message>,
+    /// What the controller said last, by what central has heard.
+    pub last_sync: Option<Sync>,
     /// The events it has stored, from the first.
     pub ledger: Vec<Entry>,
     hasher: UidHasher,
@@ -61,6 +63,7 @@ impl Central {
             folds: BTreeMap::from([((0, 0), fold(&BTreeMap::new()))]),
             sent: Vec::new(),
             outgoing: VecDeque::new(),
+            last_sync: None,
             ledger: Vec::new(),
             hasher,
         };
@@ -199,6 +202,7 @@ impl Central {
 
     /// Answers a `sync`, unless an answer is under way.
     pub fn answer(&mut self, sync: &Sync, lot: &mut Lot) {
+        self.last_sync = Some(sync.clone());
         if self.outgoing.iter().any(|message| matches!(message, Message::Feed(_))) {
             return;
         }
@@ -223,6 +227,12 @@ impl Central {
             self.send_changes(first, last);
             first = last + 1;
         }
+    }
+
+    /// Whether the controller has said that it holds all there is and wants nothing.
+    pub fn is_in_step(&self) -> bool {
+        let all = (self.epoch, self.number, Want::Nothing);
+        self.last_sync.as_ref().is_some_and(|sync| (sync.epoch, sync.applied, sync.want) == all)
     }
 
     /// Stores events, and acknowledges them. Repeats are dropped; a gap, or another event under a number it knows, is

@@ -136,6 +136,7 @@ impl World {
     pub fn converge(&mut self) {
         (self.syncs, self.events) = Default::default();
         self.central.outgoing.clear();
+        self.central.last_sync = None;
         self.disconnect();
         self.connect(false);
         let end = self.mono + CONVERGED_WITHIN;
@@ -171,10 +172,13 @@ impl World {
         self.connect(false);
     }
 
-    /// Same place, nothing wanted, every event stored.
+    /// Same place, nothing wanted and central told so, every event stored.
     fn agrees(&self) -> bool {
         let report = self.controller.sync_report();
         let same = (report.epoch, report.applied) == (self.central.epoch, self.central.number);
-        same && report.want == "nothing" && report.queue == 0 && self.written.is_empty()
+        same && report.want == "nothing"
+            && self.central.is_in_step()
+            && report.queue == 0
+            && self.written.is_empty()
     }
 }

@@ -290,3 +290,18 @@ fn a_snapshot_of_which_no_more_comes_holds_no_change_back() {
     assert_eq!(s.take_due(at(patience)), Some(Want::Changes), "asked for when patience ends");
     assert!(matches!(s.receive(at(patience + 1), changes(EPOCH, 11, 11)), Step::Apply { .. }));
 }
+
+/// Else central would take it for one that still waits, for as long as nothing changes.
+#[test]
+fn a_controller_that_hears_that_nothing_is_newer_says_that_it_wants_nothing() {
+    let mut s = session();
+    s.connected(at(0), false);
+    assert_eq!(s.take_due(at(0)), Some(Want::Changes));
+    assert_eq!(s.deadline(), None, "asked once");
+    assert_eq!(s.receive(at(100), changes(EPOCH, APPLIED + 1, APPLIED)), Step::Nothing);
+    assert_eq!(s.deadline(), Some(at(1000)));
+    assert_eq!(s.take_due(at(1000)), Some(Want::Nothing));
+    // Said once more by whoever, it is no news.
+    assert_eq!(s.receive(at(2000), changes(EPOCH, APPLIED + 1, APPLIED)), Step::Nothing);
+    assert_eq!(s.deadline(), None);
+}
