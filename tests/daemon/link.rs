@@ -167,12 +167,11 @@ fn a_broker_that_accepts_and_says_nothing_is_given_up_and_tried_again() {
 
 #[test]
 fn a_broker_without_qos_1_or_without_a_place_for_us_is_said_so() {
-    for (answer, word) in [
-        // CONNACK with "maximum QoS" 0; CONNACK with 0x87, not authorised.
-        (&[&[0x20, 5, 0, 0, 2, 0x24, 0_u8][..]][..], "does not do QoS 1"),
-        (&[&[0x20, 3, 0, 0x87, 0]], "NotAuthorized"),
-    ] {
-        let (port, _) = broker(answer);
+    // CONNACK with "maximum QoS" 0; CONNACK with 0x87, not authorised.
+    const QOS_0_ONLY: &[&[u8]] = &[&[0x20, 5, 0, 0, 2, 0x24, 0]];
+    const NOT_AUTHORISED: &[&[u8]] = &[&[0x20, 3, 0, 0x87, 0]];
+    for (answers, word) in [(QOS_0_ONLY, "does not do QoS 1"), (NOT_AUTHORISED, "NotAuthorized")] {
+        let (port, _) = broker(answers);
         says(&going_to(port), word);
     }
 }
