@@ -7,6 +7,7 @@ mod configuration;
 mod exits;
 mod feed;
 mod guests;
+mod leaves;
 mod lifecycle;
 mod modes;
 mod outage;

@@ -4,6 +4,7 @@
 
 mod commands;
 mod doors;
+mod leaves;
 mod orders;
 mod queries;
 mod syncing;
@@ -260,12 +261,15 @@ impl Controller {
         let releases = self.waiting.values().map(|w| w.deadline);
         let status = self.status_due.filter(|_| self.uplink.connected);
         let links = self.sync.deadline().into_iter().chain(self.outbox.deadline()).chain(status);
-        let doors = self.doors.iter().filter_map(Door::deadline);
+        let leaves =
+            self.doors.iter().zip(&self.settings.doors).filter_map(|(d, s)| d.leaf.deadline(&s.leaf));
+        let doors = self.doors.iter().filter_map(Door::deadline).chain(leaves);
         releases.chain(doors).chain(links).chain(self.refusals.deadline()).min()
     }
 
     fn do_what_is_due(&mut self, now: Now) {
         self.release_late(now);
+        self.leaves_due(now);
         self.drive_doors(now);
         self.note_staleness(now);
         self.tell_refusals(now);

@@ -13,6 +13,7 @@ use crate::{
         door::{Due, HELD_PULSE},
         event::{Note, Recorded, Warrant},
         index::DoorNo,
+        leaf::Input,
         modes::Modes,
     },
     domain::{DoorAction, DoorId, DoorMode, DoorOrder, EntryKind, Now, OrderRefusal},
@@ -119,6 +120,7 @@ impl Controller {
     }
 
     fn lock_now(&mut self, now: Now, door: DoorNo, seq: u64, asker: Option<Asker>) {
+        self.leaf(now, door, Input::Bound);
         let switches_off = self.door(door).is_some_and(|state| state.close(now.mono, seq));
         if !switches_off {
             return self.answer_done(asker);
@@ -143,6 +145,8 @@ impl Controller {
             return self.answer_done(asker);
         }
         state.hold(now.mono, seq, warrant);
+        self.leaf(now, door, Input::Freed);
+        let Some(state) = self.door(door) else { return };
         let due = state.take_due(now.mono);
         self.note_modes(door);
         match (due, asker) {
@@ -206,6 +210,7 @@ impl Controller {
                 (state.modes, state.modes_seq) = (modes, stored.seq);
                 if let Some(warrant) = warrant.filter(|_| modes.mode().is_open()) {
                     state.hold(now.mono, stored.seq, warrant);
+                    self.leaf(now, door, Input::Freed);
                 }
             }
             if before != modes.mode() {

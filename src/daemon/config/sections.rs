@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::table::{Found, Table};
+use crate::control::settings::RelockOn;
 use crate::domain::{BoardId, Direction, DoorId, ReaderId, ZoneId};
 
 #[derive(Debug, Clone)]
@@ -25,6 +26,9 @@ pub struct Door {
     pub lock: Lock,
     pub contact: Option<Input>,
     pub rex: Option<Rex>,
+    pub held_open: Duration,
+    pub pre_alarm: Duration,
+    pub relock_on: RelockOn,
     pub building_hours_only: bool,
     pub max_stale: Option<Duration>,
 }
@@ -120,6 +124,15 @@ impl Door {
             Lock::read(table.needed_table("lock", "a table such as { board = \"board-1\", coil = 0 }"));
         let contact = table.has("contact").then(|| Input::read(table.table("contact"), false)).flatten();
         let rex = table.has("rex").then(|| Input::read(table.table("rex"), true)).flatten();
+        let held_open = table.seconds("held_open_s", (1, 86_400), 30);
+        let pre_alarm = table.number("pre_alarm_s", (0, 86_400), "a number of seconds");
+        if let Some(long) = pre_alarm.as_ref().filter(|p| p.value > 0 && p.value >= held_open.as_secs()) {
+            table.problem("pre_alarm_s", &long.span, "is not shorter than held_open_s");
+        }
+        // Unless it is said: a third of the time, and 10 s at most.
+        let pre_alarm = pre_alarm.map_or(held_open.as_secs().div_euclid(3).min(10), |f| f.value);
+        let whens = [("open", RelockOn::Open), ("close", RelockOn::Close), ("timer", RelockOn::Timer)];
+        let relock_on = choice(&table, "relock_on", &whens).unwrap_or(RelockOn::Open);
         let building_hours_only = table.flag("building_hours_only", false);
         let max_stale = table.number("max_stale_s", (60, 315_360_000), "a number of seconds");
         table.end();
@@ -131,6 +144,9 @@ impl Door {
             lock: lock?,
             contact: contact.map(|(input, _)| input),
             rex: rex.map(|(input, unlocks)| Rex { input, unlocks }),
+            held_open,
+            pre_alarm: Duration::from_secs(pre_alarm),
+            relock_on,
             building_hours_only,
             max_stale: max_stale.map(|f| Duration::from_secs(f.value)),
         })

@@ -3,6 +3,7 @@
 //! This file holds the site and the short forms; each kind of event has a file of its own, as in the controller.
 
 mod feed;
+mod leaves;
 mod links;
 mod modes;
 mod operator;
@@ -23,8 +24,11 @@ use crate::{
         UplinkEvent, Warrant,
         clock::{ClockSettings, Reading},
         index::Index,
+        leaf::LeafRules,
         let_in::LetIn,
-        settings::{BoardSettings, DoorSettings, InputSettings, ReaderSettings, RexSettings, Settings},
+        settings::{
+            BoardSettings, DoorSettings, InputSettings, ReaderSettings, RelockOn, RexSettings, Settings,
+        },
     },
     domain::{
         At, BoardId, ControllerId, Direction, DoorAction, DoorId, DoorOrder, Entry, Mono, ReaderId, Uid,
@@ -242,6 +246,13 @@ fn settings() -> Settings {
         coil,
         strike: Duration::from_secs(5),
         extended: Duration::from_secs(15),
+        leaf: LeafRules {
+            seen_within: Duration::from_millis(200),
+            held_open: Duration::from_secs(30),
+            held_open_extended: Duration::from_secs(90),
+            pre_alarm: Duration::from_secs(10),
+        },
+        relock_on: RelockOn::Open,
         contact: None,
         rex: None,
         building_hours_only: false,
