@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{clock::ClockSettings, index::DoorNo, leaf::LeafRules};
-use crate::domain::{BoardId, ControllerId, Direction, DoorId, ReaderId, Zone, ZoneId};
+use crate::domain::{BoardId, ControllerId, Direction, DoorId, ReaderId, Schedule, Zone, ZoneId};
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -37,6 +37,10 @@ pub struct DoorSettings {
     pub contact: Option<InputSettings>,
     pub rex: Option<RexSettings>,
     pub building_hours_only: bool,
+    /// When it is unlocked by itself.
+    pub unlock_schedule: Option<Schedule>,
+    /// It then waits for the first who is let in.
+    pub first_person_in: bool,
     pub max_stale: Option<Duration>,
 }
 

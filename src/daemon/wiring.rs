@@ -104,6 +104,8 @@ fn door(config: &Config, door: &config::Door) -> DoorSettings {
         contact: door.contact.as_ref().map(input),
         rex: door.rex.as_ref().map(|r| RexSettings { input: input(&r.input), unlocks: r.unlocks }),
         building_hours_only: door.building_hours_only,
+        unlock_schedule: Some(door.unlock_schedule.clone()).filter(|s| !s.0.is_empty()),
+        first_person_in: door.first_person_in,
         max_stale: door.max_stale,
     }
 }

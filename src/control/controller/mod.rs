@@ -7,6 +7,7 @@ mod doors;
 mod leaves;
 mod orders;
 mod queries;
+mod schedules;
 mod syncing;
 mod taps;
 #[cfg(test)]
@@ -157,6 +158,7 @@ pub struct Controller {
     inputs: BTreeMap<crate::domain::BoardId, Inputs>,
     waiting: BTreeMap<u64, Waiting>,
     pulses: BTreeMap<u64, Pulse>,
+    schedules_due: Option<Mono>,
     started_at: At,
     actions: Vec<Action>,
 }
@@ -203,6 +205,7 @@ impl Controller {
             inputs: BTreeMap::new(),
             waiting: BTreeMap::new(),
             pulses: BTreeMap::new(),
+            schedules_due: None,
             started_at: now.wall,
             actions: Vec::new(),
             index: restored.index,
@@ -241,6 +244,7 @@ impl Controller {
         let (now, why) = self.clock.judge(reading);
         self.note_clock(now, why);
         // Before all else: nothing may be done for a mode that is over.
+        self.keep_schedules(now);
         self.end_modes(now);
         match event {
             Event::Reader { reader, what } => self.reader_says(now, reader, what),

@@ -14,7 +14,7 @@ use crate::{
         event::{Note, Recorded, Warrant},
         index::DoorNo,
         leaf::Input,
-        modes::Modes,
+        modes::{BY_SCHEDULE, Modes},
     },
     domain::{DoorAction, DoorId, DoorMode, DoorOrder, EntryKind, Now, OrderRefusal},
     wire::stored::StoredModes,
@@ -72,8 +72,8 @@ impl Controller {
         self.waiting.insert(seq, Waiting { door, wanted, asker, deadline });
     }
 
-    /// `cause` is the entry of what led to it.
-    fn change_mode(
+    /// `cause` is the entry of what led to it, if it has one: where nothing changes, it is what a lock is switched off by.
+    pub(super) fn change_mode(
         &mut self,
         now: Now,
         door: DoorNo,
@@ -185,7 +185,8 @@ impl Controller {
         for n in 0..self.doors.len() {
             let Some(modes) = self.doors.get(n).map(|door| door.modes) else { continue };
             if modes.end().is_some_and(|end| end.mono <= now.mono) {
-                self.change_mode(now, DoorNo(n as u16), modes.without_ended(now), BY_TIMER, 0, None);
+                let by = if modes.is_scheduled() { BY_SCHEDULE } else { BY_TIMER };
+                self.change_mode(now, DoorNo(n as u16), modes.without_ended(now), by, 0, None);
             }
         }
     }

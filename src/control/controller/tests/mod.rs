@@ -8,6 +8,7 @@ mod links;
 mod modes;
 mod operator;
 mod passages;
+mod schedules;
 mod strikes;
 mod time;
 mod walk;
@@ -256,6 +257,8 @@ fn settings() -> Settings {
         contact: None,
         rex: None,
         building_hours_only: false,
+        unlock_schedule: None,
+        first_person_in: false,
         max_stale: None,
     };
     let rex = |board, n, unlocks| Some(RexSettings { input: input(board, n, false), unlocks });
