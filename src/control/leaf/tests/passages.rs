@@ -73,7 +73,8 @@ fn visit(rng: &mut Chance, seq: u64) -> Visit {
     let mut visit = Visit { ends: 10_000, ..Visit::default() };
     let start = rng.below(1_000..2_000);
     let strike = rng.within(1_000..=6_000);
-    let short = rng.below(400..29_000);
+    // Nobody is through a door sooner.
+    let short = rng.below(700..29_000);
     match rng.below(0..100) {
         // A card: the strike, and the door within its time.
         0..50 => {
@@ -95,6 +96,8 @@ fn visit(rng: &mut Chance, seq: u64) -> Visit {
             visit.button = vec![(start, true), (start + held, false)];
             let opens = start + rng.within(0..=4_000) - rng.within(0..=500);
             visit.goes_through(rng, opens, short);
+            // Until it has been let go, too.
+            visit.ends = visit.ends.max(start + held + 1_000);
         }
         // Somebody breaks it open.
         90..95 => {
