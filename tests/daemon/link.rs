@@ -1,7 +1,7 @@
 //! The link as the broker makes it: what it says of us, what it takes, and who else has our name.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, Shutdown, TcpListener};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -109,8 +109,11 @@ fn another_client_with_our_id_is_no_fight_at_full_speed() {
     site.central().wait_synced(RECONNECT_LIMIT).unwrap();
 }
 
-/// A broker by hand: on every connection it answers what it is asked with these, one after the other, and hangs up on
-/// nobody. How often it was come to is counted.
+/// The last answer of a broker that then closes the connection.
+const HANG_UP: &[u8] = &[];
+
+/// A broker by hand: on every connection it answers what it is asked with these, one after the other, and hangs up
+/// where that is one of them. How often it was come to is counted.
 fn broker(says: &'static [&'static [u8]]) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -120,10 +123,13 @@ fn broker(says: &'static [&'static [u8]]) -> (u16, Arc<AtomicUsize>) {
         let mut kept = Vec::new();
         for mut stream in listener.incoming().map_while(Result::ok) {
             count.fetch_add(1, Ordering::AcqRel);
-            for answer in says {
-                let mut asked = [0; 4096];
+            let mut asked = [0; 4096];
+            for answer in says.iter().filter(|answer| **answer != HANG_UP) {
                 let _ = stream.read(&mut asked);
                 let _ = stream.write_all(answer);
+            }
+            if says.last() == Some(&HANG_UP) {
+                let _ = stream.shutdown(Shutdown::Write);
             }
             kept.push(stream);
         }
@@ -147,14 +153,25 @@ fn says(site: &Site, word: &str) {
     eventually_asking(word, || site.ask(&["sync"])["detail"].as_str()?.contains(word).then_some(()));
 }
 
-/// As EMQX, HiveMQ and newer mosquittos do: DISCONNECT with 0x8E, session taken over.
+/// DISCONNECT with 0x8E, session taken over, with properties and, as most brokers write it, without.
 #[test]
 fn a_broker_that_says_our_session_was_taken_over_is_left_alone_for_a_while() {
-    let (port, came) = broker(&[&[0x20, 3, 0, 0, 0], &[0xE0, 1, 0x8E]]);
-    let site = going_to(port);
-    says(&site, "another client connects with this controller's id and takes its connection over");
-    pause("it has its truce", Duration::from_secs(8));
-    assert_eq!(came.load(Ordering::Acquire), 1);
+    const LONG: &[&[u8]] = &[&[0x20, 3, 0, 0, 0], &[0xE0, 2, 0x8E, 0]];
+    const SHORT: &[&[u8]] = &[&[0x20, 3, 0, 0, 0], &[0xE0, 1, 0x8E], HANG_UP];
+    for answers in [LONG, SHORT] {
+        let (port, came) = broker(answers);
+        let site = going_to(port);
+        says(&site, "another client connects with this controller's id and takes its connection over");
+        pause("it has its truce", Duration::from_secs(5));
+        assert_eq!(came.load(Ordering::Acquire), 1);
+    }
+}
+
+#[test]
+fn what_a_broker_says_when_it_closes_is_said() {
+    const SHUTTING_DOWN: &[&[u8]] = &[&[0x20, 3, 0, 0, 0], &[0xE0, 1, 0x8B], HANG_UP];
+    let (port, _) = broker(SHUTTING_DOWN);
+    says(&going_to(port), "the broker closed the connection: it is shutting down (reason 0x8b)");
 }
 
 #[test]

@@ -65,11 +65,11 @@ async fn converse(
                 continue;
             }
             Err(error) => {
-                let error = link.why(error).await?;
-                return Err(if is_take_over(&error) {
-                    LinkError::TakenOver
-                } else {
-                    LinkError::Connection(Box::new(error))
+                return Err(match link.why(error).await {
+                    Err(TransportError::TakenOver) => LinkError::TakenOver,
+                    Err(seen) => LinkError::Transport(seen),
+                    Ok(error) if is_take_over(&error) => LinkError::TakenOver,
+                    Ok(error) => LinkError::Connection(Box::new(error)),
                 });
             }
         };

@@ -137,3 +137,12 @@ async fn the_broker_may_ask_for_more_pings_and_not_for_fewer_or_none() {
         assert_eq!(*link.silence.borrow(), Duration::from_millis(agreed_s * 1500));
     }
 }
+
+#[test]
+fn a_reason_counts_in_the_short_form_at_the_end_only() {
+    assert_eq!(last_word(&[0xE0, 1, 0x8E]), Some(0x8E));
+    assert_eq!(last_word(&[0xD0, 0, 0xE0, 1, 0x8B]), Some(0x8B));
+    for other in [&[0xE0, 2, 0x8E, 0][..], &[0xE0, 1, 0x00], &[0xE0, 1, 0x8E, 0xD0, 0], &[0x8E], &[]] {
+        assert_eq!(last_word(other), None, "{other:x?}");
+    }
+}
