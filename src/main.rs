@@ -41,18 +41,17 @@ fn main() -> ExitCode {
     };
     match arguments.verb {
         Some(Verb::Check) => check(&config, &arguments.config),
-        None => run(&config, &arguments.log),
+        None => run(&config, &arguments),
     }
 }
 
 fn check(config: &config::Config, path: &Path) -> ExitCode {
     let file = path.display();
     // What the file names is looked at too, but for devices, which may be unplugged.
-    let wrong = daemon::check(config);
-    for sentence in &wrong {
-        eprintln!("{file}: {sentence}");
-    }
-    if !wrong.is_empty() {
+    let daemon::Findings { mistakes, unseen } = daemon::check(config);
+    unseen.iter().for_each(|sentence| eprintln!("{file}: warning: {sentence}"));
+    mistakes.iter().for_each(|sentence| eprintln!("{file}: {sentence}"));
+    if !mistakes.is_empty() {
         return ExitCode::FAILURE;
     }
     let config::Config { doors, readers, boards, .. } = config;
@@ -60,7 +59,7 @@ fn check(config: &config::Config, path: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(config: &config::Config, filter: &str) -> ExitCode {
+fn run(config: &config::Config, Arguments { config: path, log: filter, .. }: &Arguments) -> ExitCode {
     let filter = match EnvFilter::try_new(filter) {
         Ok(filter) => filter,
         Err(error) => {
@@ -73,7 +72,7 @@ fn run(config: &config::Config, filter: &str) -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    match daemon::run(config) {
+    match daemon::run(config, path) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("latchd: {error}");

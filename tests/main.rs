@@ -9,6 +9,7 @@
     reason = "a test fails by panicking where it stands, in its helping functions too"
 )]
 
+mod contract;
 mod daemon;
 mod latchctl;
 mod layers;

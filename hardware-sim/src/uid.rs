@@ -1,5 +1,6 @@
 //! The UID of a simulated card, as bytes and as people write it (`04:A2:…` or `04a2…`).
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
@@ -51,6 +52,18 @@ impl FromStr for CardUid {
 impl fmt::Display for CardUid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for CardUid {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<CardUid, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for CardUid {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

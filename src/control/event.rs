@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::index::{Index, Owners};
 use crate::{
-    domain::{At, BoardId, BookingId, DoorId, DoorOrder, Entry, HolderId, ReaderId, Record, Uid},
+    domain::{At, BoardId, BookingId, CommandId, DoorId, DoorOrder, Entry, HolderId, ReaderId, Record, Uid},
     wire::{
+        command::{Command, CommandResult, Unread},
         feed::{Ack, Feed, MessageError, Sealed},
         outgoing::{DoorState, Status, Sync},
         stored::{Heard, Position, StoredModes},
@@ -177,6 +178,13 @@ pub enum CacheCommand {
         part: Part,
         at: At,
     },
+    /// That a command has been taken, which must never be carried out again; until it has expired. `now`: what has
+    /// expired before is let go of.
+    Remember {
+        id: CommandId,
+        expires_at: At,
+        now: At,
+    },
     Note(Note),
 }
 
@@ -224,6 +232,14 @@ pub enum CacheEvent {
     Applied(Applied),
     Staged(Staged),
     Failed {
+        detail: String,
+    },
+    /// The command is on disk, behind a barrier: it may be carried out.
+    Remembered {
+        id: CommandId,
+    },
+    NotRemembered {
+        id: CommandId,
         detail: String,
     },
 }
@@ -306,6 +322,11 @@ pub enum UplinkEvent {
     Ack {
         message: Result<Ack, MessageError>,
     },
+    /// A message on `command`. Any number may be under way; each is `Done` by itself.
+    Command {
+        token: u64,
+        message: Result<Command, Unread>,
+    },
     /// Events from the journal were handed to the broker, through this one.
     Sent {
         through: u64,
@@ -347,7 +368,7 @@ pub struct CertificateEnd {
 /// What the link to central is asked to do. All of it is dropped while there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UplinkCommand {
-    /// What the message on `feed` changed is on disk (or it changed nothing): acknowledge it to the broker.
+    /// What the message changed is on disk (or it changed nothing): acknowledge it to the broker.
     Done {
         token: u64,
     },
@@ -355,6 +376,7 @@ pub enum UplinkCommand {
     Undone,
     Sync(Sync),
     Status(Status),
+    Result(CommandResult),
     Door(DoorState),
     /// One message with events of the journal, from this one on, none after `through`.
     SendEvents {

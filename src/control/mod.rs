@@ -4,6 +4,7 @@
 //! be done as [`Action`]s. The same inputs give the same outputs, so a whole site runs in a simulator.
 
 pub mod clock;
+pub mod commands_taken;
 pub mod controller;
 pub mod decide;
 pub mod door;

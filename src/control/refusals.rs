@@ -98,15 +98,13 @@ impl Refusals {
     }
 
     /// Sums that are due to be recorded.
-    pub fn take_due(&mut self, now: Mono) -> Vec<String> {
-        let is_due = |bucket: &&mut Bucket| {
-            bucket.untold.as_ref().is_some_and(|(_, since, _)| now.since(*since) >= TELL_AFTER)
+    pub fn take_due(&mut self, now: Mono) -> Vec<(Refused, String)> {
+        let tell = |(what, bucket): (&Refused, &mut Bucket)| {
+            let is_due = |(_, since, _): &(u64, Mono, String)| now.since(*since) >= TELL_AFTER;
+            let (count, since, last) = bucket.untold.take_if(|untold| is_due(untold))?;
+            Some((*what, format!("{count} more in {} s, the last: {last}", now.since(since).as_secs())))
         };
-        let tell = |bucket: &mut Bucket| {
-            let (count, since, last) = bucket.untold.take()?;
-            Some(format!("{count} more in {} s, the last: {last}", now.since(since).as_secs()))
-        };
-        self.0.values_mut().filter(is_due).filter_map(tell).collect()
+        self.0.iter_mut().filter_map(tell).collect()
     }
 
     pub fn deadline(&self) -> Option<Mono> {
@@ -139,9 +137,12 @@ mod tests {
         assert_eq!(r.deadline(), None);
         assert_eq!(recorded(&mut r, 6, Refused::Content, 700), 0);
         assert_eq!(r.deadline(), Some(at(66)));
-        assert_eq!(r.take_due(at(65)), [""; 0]);
-        assert_eq!(r.take_due(at(66)), ["700 more in 60 s, the last: no. 699"]);
-        assert_eq!(r.take_due(at(200)), [""; 0]);
+        assert_eq!(r.take_due(at(65)), []);
+        assert_eq!(
+            r.take_due(at(66)),
+            [(Refused::Content, "700 more in 60 s, the last: no. 699".to_owned())]
+        );
+        assert_eq!(r.take_due(at(200)), []);
         assert_eq!(r.counts().collect::<Vec<_>>(), [("content", 1700)]);
     }
 

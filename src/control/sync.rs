@@ -86,6 +86,8 @@ pub struct SyncSession {
     in_gap: bool,
     /// The broker has lost what it held for us: the next `sync` asks for what may have been in it.
     ask_again: bool,
+    /// Commands refused since the last snapshot because nobody knows their action.
+    actions_refused: u64,
     connected: bool,
     due: Option<Mono>,
     last_sent: Option<Mono>,
@@ -104,6 +106,7 @@ impl SyncSession {
             seen: (0, 0),
             in_gap: false,
             ask_again: false,
+            actions_refused: 0,
             connected: false,
             due: None,
             last_sent: None,
@@ -135,6 +138,16 @@ impl SyncSession {
 
     pub fn disconnected(&mut self) {
         self.connected = false;
+    }
+
+    /// A command had an action that is not known.
+    pub fn action_refused(&mut self) {
+        self.actions_refused += 1;
+    }
+
+    /// Records, and actions of commands, refused since the last snapshot.
+    pub fn refused(&self) -> u64 {
+        self.position.rejected.saturating_add(self.actions_refused)
     }
 
     /// A technician asks for a snapshot.
@@ -259,6 +272,7 @@ impl SyncSession {
     /// A snapshot is on disk and in force.
     pub fn in_force(&mut self, now: Mono, id: String, position: Position) {
         self.done_id = Some(id);
+        self.actions_refused = 0;
         self.snapshot = None;
         self.want = Want::Nothing;
         self.applied(now, position);

@@ -6,9 +6,21 @@ use super::config::Config;
 use crate::drivers::clock;
 
 /// A sentence for each file that can't be used as it is.
-pub fn check(config: &Config) -> Vec<String> {
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// There, and wrong.
+    pub mistakes: Vec<String>,
+    /// Not there, or not to be read by who asks: the box may be another one, or the service may be given it later.
+    pub unseen: Vec<String>,
+}
+
+pub fn check(config: &Config) -> Findings {
     let tls = config.mqtt.broker.tls.as_ref().map(|files| files.check(clock::wall()));
     let login = config.mqtt.account.as_ref().map(|account| account.login().map(|_| ()));
-    let errors = [tls, login].into_iter().flatten().filter_map(Result::err);
-    errors.map(|error| error.to_string()).collect()
+    let mut findings = Findings::default();
+    for error in [tls, login].into_iter().flatten().filter_map(Result::err) {
+        let list = if error.is_unseen() { &mut findings.unseen } else { &mut findings.mistakes };
+        list.push(error.to_string());
+    }
+    findings
 }

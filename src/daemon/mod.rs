@@ -2,10 +2,12 @@
 
 mod check;
 pub mod config;
+mod reload;
 mod site;
 mod socket;
 mod start;
+mod uplink;
 mod wiring;
 
-pub use check::check;
+pub use check::{Findings, check};
 pub use start::{StartError, run};

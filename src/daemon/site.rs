@@ -159,6 +159,11 @@ impl Site {
         answer
     }
 
+    /// The link goes to another broker from now on.
+    pub fn broker_is(&self, url: String) {
+        self.0.borrow_mut().controller.broker_is(url);
+    }
+
     /// The last `seq` on disk, and each newer one as it comes.
     pub fn recorded(&self) -> watch::Receiver<u64> {
         self.0.borrow().recorded.subscribe()

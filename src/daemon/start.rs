@@ -1,42 +1,45 @@
 //! From a configuration to a running site: one short function a subsystem, in the order they need each other.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, rc::Rc, sync::mpsc, thread::JoinHandle};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 use serde_json::Value;
 use tokio::{
     runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
-    sync::mpsc::{Receiver, Sender, channel},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc::{Receiver, channel},
 };
 
 use super::{
-    config::{Config, Mqtt},
+    config::Config,
+    reload,
     site::{Parts, Site, reading},
     socket::{self, SocketError},
+    uplink::{self, Uplink},
     wiring::{self, WiringError},
 };
 use crate::{
     control::{
-        Controller, Event, UplinkCommand,
+        Controller, Event,
+        commands_taken::CommandsTaken,
         controller::{JournalEnd, Restored},
         let_in::LetIn,
         modes::{self, Changed},
         settings::Settings,
     },
     domain::{At, BookingId, DoorId, DoorMode, EntryKind, HolderId},
-    drivers::{
-        store::{
-            barrier,
-            cache::{self, CacheError, Database, Loaded},
-            journal::{self, JournalError, Opened, reader::Reader},
-            key::{self, KeyError},
-            lock::{LockError, StateLock},
-        },
-        uplink::mqtt,
+    drivers::store::{
+        barrier,
+        cache::{self, CacheError, Database, Loaded},
+        journal::{self, JournalError, Opened, reader::Reader},
+        key::{self, KeyError},
+        lock::{LockError, StateLock},
     },
     wire::{
-        Inbox, UidHasher,
-        jws::Trust,
+        UidHasher,
         stored::{StoredEnd, StoredModes},
     },
 };
@@ -63,18 +66,16 @@ pub enum StartError {
 }
 
 impl StartError {
-    fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
+    pub(super) fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
         move |error| StartError::System { what, error }
     }
 }
 
 /// Events on their way to the controller. Readers and boards send few; a storm of them waits in the drivers.
 const EVENTS: usize = 1024;
-/// Commands on their way to the link: a few for each event recorded.
-const UPLINK_COMMANDS: usize = 4096;
 
-/// Runs the daemon until SIGTERM or SIGINT.
-pub fn run(config: &Config) -> Result<(), StartError> {
+/// Runs the daemon until SIGTERM or SIGINT. `path`: where the configuration is read again on SIGHUP.
+pub fn run(config: &Config, path: &Path) -> Result<(), StartError> {
     if let Err(error) = barrier::install() {
         tracing::warn!(%error, "each change costs one more sync");
     }
@@ -89,13 +90,14 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let runtime = current_thread().map_err(StartError::system("runtime"))?;
     let (events, happening) = channel(EVENTS);
     let journal_id = opened.id.clone();
-    let (uplink, link) = start_uplink(config, hasher, journal_id, events.clone())?;
+    let Uplink { commands, settings: link, thread } =
+        uplink::start(config, hasher, journal_id, events.clone())?;
     let site = runtime.block_on(async {
         let site = Site::new(Parts {
             controller,
             journal: journal::spawn(opened, events.clone())?,
             cache: cache::spawn(database, events.clone())?,
-            uplink,
+            uplink: commands,
             boards: wiring::boards(config, &events),
             readers: wiring::readers(config, &events)?,
             state_dir: config.state_dir.clone(),
@@ -103,36 +105,68 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         site.begin(first_actions);
         Ok::<_, StartError>(site)
     })?;
-    serve(&runtime, config, &site, settings, happening)?;
+    let reloading = Reloading { path: path.to_owned(), current: config.clone(), link };
+    serve(&runtime, reloading, &site, settings, happening)?;
     drop(site);
-    link.join().unwrap_or_else(|_| tracing::error!("the link's thread ended in a panic"));
+    thread.join().unwrap_or_else(|_| tracing::error!("the link's thread ended in a panic"));
     tracing::info!("stopped");
     Ok(())
 }
 
+/// What SIGHUP needs.
+struct Reloading {
+    path: PathBuf,
+    current: Config,
+    link: uplink::Settings,
+}
+
 fn serve(
     runtime: &Runtime,
-    config: &Config,
+    reloading: Reloading,
     site: &Site,
     settings: Settings,
     happening: Receiver<Event>,
 ) -> Result<(), StartError> {
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(runtime, async {
-        let listener = socket::listen(&config.socket)?;
+        let socket = reloading.current.socket.clone();
+        let listener = socket::listen(&socket)?;
         let sessions = tokio::task::spawn_local(socket::serve(listener, site.clone(), Rc::new(settings)));
         let stop = told_to_stop().map_err(StartError::system("signals"))?;
+        let hangups = signal(SignalKind::hangup()).map_err(StartError::system("signals"))?;
+        let reloads = tokio::task::spawn_local(reload_on(hangups, reloading, site.clone()));
         say_ready();
         site.run(happening, stop).await;
         sessions.abort();
+        reloads.abort();
         // The socket goes first: who asks now is told that nobody is there.
-        let _gone = std::fs::remove_file(&config.socket);
+        let _gone = std::fs::remove_file(&socket);
         site.stop();
         Ok(())
     })
 }
 
-fn current_thread() -> std::io::Result<Runtime> {
+/// Takes up a changed configuration at each SIGHUP, or says why not.
+async fn reload_on(mut hangups: Signal, mut reloading: Reloading, site: Site) {
+    while hangups.recv().await.is_some() {
+        let (path, current) = (reloading.path.clone(), reloading.current.clone());
+        // Files are read beside the loop that opens doors.
+        match tokio::task::spawn_blocking(move || reload::read(&path, &current)).await {
+            Ok(Ok(new)) => {
+                reloading.link.change(&new);
+                site.broker_is(new.mqtt.broker.url.clone());
+                reloading.current = new;
+                tracing::info!("the configuration was read again, and is in force");
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the configuration was read again; the old one stays in force")
+            }
+            Err(error) => tracing::error!(%error, "the configuration could not be read again"),
+        }
+    }
+}
+
+pub(super) fn current_thread() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
@@ -157,7 +191,7 @@ fn restore(
         uid_check: hasher.check(),
         doors: settings.places(),
     })?;
-    let Loaded { index, position, mut let_in, heard, mut modes, checkpoint, recovered } = loaded;
+    let Loaded { index, position, mut let_in, heard, mut modes, checkpoint, commands, recovered } = loaded;
     let mut reader = Reader::of_state(&config.state_dir);
     replay(&mut reader, checkpoint, opened.end.seq, |event| {
         replay_guest(event, &mut let_in);
@@ -180,8 +214,9 @@ fn restore(
         events = journal.seq,
         "restored"
     );
+    let commands = CommandsTaken::new(commands);
     let remarks = remarks.chain(torn).collect();
-    Ok((database, Restored { index, position, let_in, heard, journal, modes, remarks }))
+    Ok((database, Restored { index, position, let_in, heard, journal, modes, commands, remarks }))
 }
 
 fn remark(detail: &str) -> EntryKind {
@@ -240,66 +275,6 @@ fn replay_mode(event: &Value, modes: &mut BTreeMap<DoorId, StoredModes>) {
         StoredEnd { at, for_s: u32::try_from(for_s).unwrap_or(u32::MAX) }
     });
     *stored = modes::replay(stored, Changed { seq, to, by: text(event, "by"), until: timed });
-}
-
-/// The link's own thread and runtime.
-fn start_uplink(
-    config: &Config,
-    hasher: UidHasher,
-    journal_id: String,
-    events: Sender<Event>,
-) -> Result<(Sender<UplinkCommand>, JoinHandle<()>), StartError> {
-    if config.mqtt.trust == Trust::Anyone {
-        tracing::warn!(
-            "messages from central are not signed (mqtt.allow_unsigned): whoever can write to the broker can open doors"
-        );
-    }
-    warn_of_password_in_clear(config);
-    let uplink = mqtt::Config {
-        controller: config.controller.clone(),
-        broker: config.mqtt.broker.address.clone(),
-        tls: config.mqtt.broker.tls.clone(),
-        account: config.mqtt.account.clone(),
-        keep_alive: config.mqtt.keep_alive,
-        session_expiry_s: config.mqtt.session_expiry_s,
-        journal_id,
-    };
-    let inbox = Inbox { controller: config.controller.clone(), trust: config.mqtt.trust.clone(), hasher };
-    let mut reader = Reader::of_state(&config.state_dir);
-    let source: mqtt::EventSource = Box::new(move |from, through, bytes| {
-        let count = usize::try_from(through.saturating_sub(from) + 1).unwrap_or(usize::MAX);
-        reader.read(from, through, count, bytes).into_iter().map(|line| (line.seq, line.text)).collect()
-    });
-    let (commands, waiting) = channel(UPLINK_COMMANDS);
-    let (started, outcome) = mpsc::sync_channel(1);
-    let link = std::thread::Builder::new()
-        .name("uplink".into())
-        .spawn(move || match current_thread() {
-            Ok(runtime) => {
-                let _heard = started.send(Ok(()));
-                runtime.block_on(mqtt::run(uplink, inbox, source, events, waiting));
-                // Not to wait for a name that is being resolved, which can't be called off.
-                runtime.shutdown_background();
-            }
-            Err(error) => _ = started.send(Err(error)),
-        })
-        .map_err(StartError::system("thread for the link"))?;
-    if let Ok(Err(error)) = outcome.recv() {
-        return Err(StartError::system("runtime for the link")(error));
-    }
-    Ok((commands, link))
-}
-
-fn warn_of_password_in_clear(config: &Config) {
-    let Mqtt { broker, account, .. } = &config.mqtt;
-    let host = broker.address.host.as_str();
-    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if broker.tls.is_none() && !is_here && account.as_ref().is_some_and(|a| a.password_file.is_some()) {
-        tracing::warn!(
-            host,
-            "the broker's password goes over the network in clear; use mqtts:// in mqtt.url"
-        );
-    }
 }
 
 /// Resolves at SIGTERM or SIGINT.

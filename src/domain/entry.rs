@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use super::{
-    At, BoardId, BookingId, ClockTrust, CredentialId, Decision, Direction, DoorId, DoorMode, GrantId,
-    HolderId, ReaderId, Reason,
+    At, BoardId, BookingId, ClockTrust, CommandId, CredentialId, Decision, Direction, DoorId, DoorMode,
+    GrantId, HolderId, ReaderId, Reason,
 };
 
 /// One entry, before the journal chains it: `prev` and `hash` are added where it is written.
@@ -137,6 +137,32 @@ pub enum EntryKind {
         door: Option<DoorId>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+    },
+    /// Central's; one for each door it opened, where it opened several.
+    #[serde(rename = "command.executed")]
+    CommandExecuted {
+        id: CommandId,
+        action: String,
+        by: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        door: Option<String>,
+        /// `done`, or `partly` where some doors did not take it.
+        reason: &'static str,
+    },
+    #[serde(rename = "command.rejected")]
+    CommandRejected {
+        /// Left out, like the action, where none could be read.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<CommandId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        action: Option<String>,
+        /// Which door did not take it, where others may have.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        door: Option<DoorId>,
+        /// A word of the wire.
+        reason: &'static str,
+        /// The same as a sentence, or how many more there were.
+        detail: String,
     },
     #[serde(rename = "reader.connected")]
     ReaderConnected { reader: ReaderId, detail: String },

@@ -56,6 +56,14 @@ impl Order {
             Order::Resync => "resync",
         }
     }
+
+    /// Its `door` on the wire.
+    pub fn door(&self) -> Option<String> {
+        match self {
+            Order::Doors { doors, .. } => Some(doors.to_string()),
+            Order::Resync => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,7 +193,16 @@ pub struct CommandResult {
     pub controller: ControllerId,
     pub id: CommandId,
     pub outcome: Outcome,
-    /// Why it was refused, in a word of the wire.
+    /// Why it was refused, or not done at every door, in a word of the wire.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<&'static str>,
+    /// Of a command for every door: those that did not take it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedDoor>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedDoor {
+    pub door: DoorId,
+    pub reason: &'static str,
 }

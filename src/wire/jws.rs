@@ -74,6 +74,11 @@ impl TrustedKey {
         Ok(TrustedKey { kid: kid.to_owned(), key })
     }
 
+    /// Whether it is this public key, as [`TrustedKey::new`] takes it.
+    pub fn is(&self, public_key: &str) -> bool {
+        BASE64URL_NOPAD.encode(self.key.as_bytes()) == public_key
+    }
+
     pub fn kid(&self) -> &str {
         &self.kid
     }

@@ -28,8 +28,10 @@ fn line_of(text: &str, wrong: &str) -> usize {
 
 #[test]
 fn every_mistake_is_said_at_once_with_its_line_and_key_and_nothing_is_driven() {
-    let site =
-        MISTAKES.iter().fold(Builder::new(), |site, (good, bad, _)| site.edit_once(good, bad)).prepared();
+    let site = MISTAKES
+        .iter()
+        .fold(Builder::new().unsigned(), |site, (good, bad, _)| site.edit_once(good, bad))
+        .prepared();
     let file = site.daemon.config_path().to_owned();
     let text = fs::read_to_string(&file).unwrap();
     let name = file.file_name().unwrap().to_str().unwrap();
@@ -66,7 +68,7 @@ fn a_good_file_passes_the_check_and_a_missing_or_unreadable_one_does_not() {
 
 #[test]
 fn plain_messages_are_taken_only_where_the_file_says_so() {
-    let site = Builder::new().edit("allow_unsigned = true", "allow_unsigned = false").prepared();
+    let site = Builder::new().unsigned().edit("allow_unsigned = true", "allow_unsigned = false").prepared();
     let output = site.daemon.refuses(&["check"]);
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(output.status.code() == Some(1) && said.contains("allow_unsigned"), "{said}");

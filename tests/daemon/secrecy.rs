@@ -55,9 +55,9 @@ fn no_uid_stands_in_a_file_a_log_an_event_or_an_answer() {
         standing("g-1", "m-1", &["perimeter", "community-floor"]),
     ]);
     // Refused records, and a message that is not understood, with a UID in each.
-    site.central().put(with(card("c-4", refused, "m-4"), "status", "sleepy")).unwrap();
-    site.central().put(with(card("c-5", refused, "m-5"), "holder", "no such id!")).unwrap();
-    assert!(site.central().publish_raw("feed", format!("{{\"uid\":\"{refused}\"")));
+    site.put_wrong(with(card("c-4", refused, "m-4"), "status", "sleepy"));
+    site.put_wrong(with(card("c-5", refused, "m-5"), "holder", "no such id!"));
+    line.say_bytes("feed", format!("{{\"uid\":\"{refused}\""), false);
     site.in_journal(0, "message refused", |event| event["type"] == "sync.rejected");
 
     assert_decided(&site.decision("entrance-in", known), "access.granted", "standing");

@@ -19,10 +19,18 @@ const PORTS: std::ops::Range<u16> = 21_000..32_000;
 #[derive(Debug)]
 pub struct Broker {
     port: u16,
+    /// Where it speaks TLS, if it does.
+    secure_port: Option<u16>,
     conf: PathBuf,
     log: PathBuf,
+    openssl: Option<PathBuf>,
     running: Option<Guarded>,
 }
+
+/// The listener that ships, as a test uses it: its own directory and port, and beside it one without TLS, by which
+/// the test's central and onlookers come in.
+const LISTENER: &str = include_str!("../../config/broker/latch.conf");
+const ACCESS: &str = include_str!("../../config/broker/latch.acl");
 
 impl Broker {
     /// One that does not run yet.
@@ -32,11 +40,72 @@ impl Broker {
         // `user root`: as root it would otherwise become another user, who can't write into this directory.
         let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n");
         fs::write(&conf, text).expect("the test's directory is writable");
-        Broker { port, conf, log: folder.join("mosquitto.log"), running: None }
+        Broker {
+            port,
+            secure_port: None,
+            conf,
+            log: folder.join("mosquitto.log"),
+            openssl: None,
+            running: None,
+        }
+    }
+
+    /// The listener of `config/broker` on the loopback, with the certificates of `tls`, beside a plain one.
+    pub fn prepare_secure(folder: &Path, tls: &Path) -> Broker {
+        let secure_port = free_port();
+        fs::write(tls.join("latch.acl"), ACCESS).expect("the test's directory is writable");
+        let mut broker = Broker::prepare(folder);
+        broker.secure_port = Some(secure_port);
+        let secure = LISTENER
+            .replace("/etc/mosquitto/latch", tls.to_str().expect("a path in UTF-8"))
+            .replace("listener 8883", &format!("listener {secure_port} 127.0.0.1"));
+        let plain = fs::read_to_string(&broker.conf).expect("just written");
+        fs::write(&broker.conf, format!("{secure}\n{plain}")).expect("the test's directory is writable");
+        broker
+    }
+
+    /// Changes its configuration, for its next start.
+    #[track_caller]
+    pub fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(&self.conf).expect("its configuration");
+        assert!(text.contains(from), "the broker's configuration has no {from:?}");
+        fs::write(&self.conf, text.replace(from, to)).expect("its configuration");
+    }
+
+    /// Has OpenSSL speak nothing newer than this (`TLSv1.2`).
+    pub fn speak_at_most(&mut self, version: &str) {
+        let path = self.conf.with_extension("openssl");
+        let text = format!(
+            "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMaxProtocol = {version}\n"
+        );
+        fs::write(&path, text).expect("the test's directory is writable");
+        self.openssl = Some(path);
+    }
+
+    pub fn secure_url(&self) -> String {
+        format!("mqtts://localhost:{}", self.secure_port.expect("prepared with TLS"))
+    }
+
+    pub fn secure_port(&self) -> u16 {
+        self.secure_port.expect("prepared with TLS")
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     pub fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// Adds to its configuration.
+    pub fn configure(&self, text: &str) {
+        let conf = fs::read_to_string(&self.conf).expect("its configuration");
+        fs::write(&self.conf, conf + text).expect("the test's directory is writable");
     }
 
     /// Starts it and waits until it answers.
@@ -48,9 +117,17 @@ impl Broker {
         let also_log = log.try_clone().expect("its log");
         let mut command = Command::new(program);
         command.arg("-v").arg("-c").arg(&self.conf).stdin(Stdio::null()).stdout(log).stderr(also_log);
+        if let Some(openssl) = &self.openssl {
+            command.env("OPENSSL_CONF", openssl);
+        }
         self.running = Some(Guarded::spawn(&mut command).expect("mosquitto starts"));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        eventually("answer from mosquitto", || TcpStream::connect(address).ok());
+        eventually("answer from mosquitto", || {
+            if let Some(status) = self.running.as_mut().expect("just started").has_ended() {
+                panic!("mosquitto ended while starting, with {status}:\n{}", self.log());
+            }
+            TcpStream::connect(address).ok()
+        });
     }
 
     /// Ends it at once, with every session and message it held.

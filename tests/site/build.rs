@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use hardware_sim::board::{Board, BoardConfig};
 use hardware_sim::central::Central;
+use hardware_sim::jws::{SecretKey, Signer};
 use hardware_sim::pcscd::PrivatePcscd;
 use hardware_sim::pn532::Pn532;
 use tempfile::TempDir;
 
 use super::broker::{Broker, free_port};
+use super::certificates::Tls;
 use super::daemon::Daemon;
+use super::witness::Witness;
 use super::{CONTROLLER, LIMIT, Site, eventually_asking, people};
 
 /// The doors of every site, those of the contract's examples: id, zones, whether for the building's hours only. Door
@@ -49,12 +52,23 @@ pub struct Builder {
     edits: Vec<(String, String)>,
     edits_once: Vec<(String, String)>,
     with_central: bool,
+    with_tls: bool,
+    signed: bool,
+    broker: String,
 }
 
 impl Builder {
     /// No readers yet.
     pub fn bare() -> Builder {
-        Builder { readers: Vec::new(), edits: Vec::new(), edits_once: Vec::new(), with_central: true }
+        Builder {
+            readers: Vec::new(),
+            edits: Vec::new(),
+            edits_once: Vec::new(),
+            with_central: true,
+            with_tls: false,
+            signed: true,
+            broker: String::new(),
+        }
     }
 
     /// The usual: a PN532 at the entrance and one at room 4.
@@ -90,9 +104,33 @@ impl Builder {
         self
     }
 
-    /// Without a central: the test speaks for it.
+    /// Without a central: the test speaks for it, and signs nothing unless it says so.
     pub fn without_central(mut self) -> Builder {
         self.with_central = false;
+        self.unsigned()
+    }
+
+    /// Adds to the broker's configuration.
+    pub fn broker(mut self, text: &str) -> Builder {
+        self.broker.push_str(text);
+        self
+    }
+
+    /// The daemon believes whoever can write to the broker.
+    pub fn unsigned(mut self) -> Builder {
+        self.signed = false;
+        self
+    }
+
+    /// The daemon believes [`signer`], and whoever else the test adds.
+    pub fn signed(mut self) -> Builder {
+        self.signed = true;
+        self
+    }
+
+    /// The daemon comes to the broker by TLS, through the listener that ships; central by a plain one.
+    pub fn secure(mut self) -> Builder {
+        self.with_tls = true;
         self
     }
 
@@ -101,6 +139,7 @@ impl Builder {
     pub fn prepared(self) -> Site {
         let mut site = self.nothing_up();
         site.broker.start();
+        site.witness.wait_connected();
         site
     }
 
@@ -108,7 +147,12 @@ impl Builder {
     #[track_caller]
     pub fn nothing_up(self) -> Site {
         let folder = tempfile::Builder::new().prefix("latchd-it-").tempdir().expect("a directory");
-        let broker = Broker::prepare(folder.path());
+        let tls = self.with_tls.then(|| Tls::prepare(folder.path(), CONTROLLER));
+        let broker = match &tls {
+            Some(tls) => Broker::prepare_secure(folder.path(), &tls.folder),
+            None => Broker::prepare(folder.path()),
+        };
+        broker.configure(&self.broker);
         let mut wiring = BoardConfig::with_doors(u16::try_from(DOORS.len()).expect("a few"));
         wiring.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let board = Board::start(wiring).expect("a board");
@@ -125,11 +169,21 @@ impl Builder {
             (reader.id.clone(), chip)
         });
         let pn532 = pn532.collect();
-        let config = self.config(&folder, &broker, &board, pcscd.as_ref());
+        let mut config = self.config(&folder, &broker, &board, pcscd.as_ref());
+        if let Some(tls) = &tls {
+            let url = format!("url = {:?}", broker.url());
+            config = config.replace(&url, &secure_keys(&broker, tls));
+        }
+        let config = self.edited(config);
         let daemon = Daemon::prepare(folder.path(), &config, pcscd.as_ref().map(PrivatePcscd::socket));
-        let central =
-            self.with_central.then(|| Central::start(&broker.url(), CONTROLLER).expect("a central"));
-        Site { daemon, central, broker, board, pn532, pcscd, people: people::Hands::default(), folder }
+        let central = self.with_central.then(|| {
+            let central = Central::builder(&broker.url(), CONTROLLER);
+            let central = if self.signed { central.signer(signer()) } else { central };
+            central.start().expect("a central")
+        });
+        let witness = Witness::start(&broker.url());
+        let people = people::Hands::default();
+        Site { daemon, central, witness, broker, board, pn532, pcscd, tls, people, folder }
     }
 
     /// Everything up, connected and in step.
@@ -153,6 +207,10 @@ impl Builder {
         pcscd: Option<&PrivatePcscd>,
     ) -> String {
         let mut text = head(folder.path(), broker, board);
+        if self.signed {
+            let keys = format!("allow_unsigned = false\n\n{}", signer().trusted_key_toml());
+            text = text.replace("allow_unsigned = true\n", &keys);
+        }
         for (n, (id, zones, hours_only)) in DOORS.iter().enumerate() {
             let (contact, rex) = (2 * n, 2 * n + 1);
             write!(
@@ -186,6 +244,10 @@ building_hours_only = {hours_only}
             )
             .expect("a String takes everything");
         }
+        text
+    }
+
+    fn edited(&self, mut text: String) -> String {
         for (from, to) in &self.edits {
             assert!(text.contains(from.as_str()), "the configuration has no {from:?}");
             text = text.replace(from.as_str(), to);
@@ -196,6 +258,22 @@ building_hours_only = {hours_only}
         }
         text
     }
+}
+
+fn secure_keys(broker: &Broker, tls: &Tls) -> String {
+    let path = |file: &str| tls.path(file);
+    format!(
+        "url = {:?}\nca_file = {:?}\ncert_file = {:?}\nkey_file = {:?}",
+        broker.secure_url(),
+        path("ca.pem"),
+        path(&format!("{CONTROLLER}.pem")),
+        path(&format!("{CONTROLLER}.key")),
+    )
+}
+
+/// Who signs for central in every test.
+pub fn signer() -> Signer {
+    Signer::new("central-test", SecretKey::from_seed([1; 32]))
 }
 
 fn head(folder: &Path, broker: &Broker, board: &Board) -> String {
@@ -256,6 +334,9 @@ impl Site {
             (all("readers") && all("boards") && broker).then_some(())
         });
         assert!(found.is_some(), "the daemon is not ready; its status was {last}");
+        if self.broker.is_running() {
+            self.witness.wait_until_it_hears();
+        }
     }
 
     /// Starts the daemon (again) and waits until it is ready.

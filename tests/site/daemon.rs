@@ -7,6 +7,8 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use super::eventually;
+use rustix::process::Signal;
+
 use super::process::Guarded;
 
 /// From SIGTERM to gone.
@@ -101,6 +103,11 @@ impl Daemon {
     #[track_caller]
     pub fn kill(&mut self) {
         self.running.take().expect("it runs").kill();
+    }
+
+    /// SIGHUP: it is to read its configuration again.
+    pub fn hang_up(&mut self) {
+        self.running.as_mut().expect("it runs").signal(Signal::HUP);
     }
 
     /// SIGTERM, and what it ended with.

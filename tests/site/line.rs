@@ -14,6 +14,7 @@ use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::witness::said_by_a_test;
 use super::{CONTROLLER, RECONNECT_LIMIT};
 
 /// Packets of the size a snapshot's part may have.
@@ -92,6 +93,11 @@ impl Line {
     /// How much has been heard: to wait for what comes after.
     pub fn mark(&self) -> usize {
         self.shared.state.look(|state| state.heard.len())
+    }
+
+    /// Everything heard after a mark.
+    pub fn all(&self, mark: usize) -> Vec<Heard> {
+        self.shared.state.look(|state| state.heard.iter().skip(mark).cloned().collect())
     }
 
     /// Everything heard on a topic after a mark.
@@ -193,7 +199,8 @@ fn send(client: &AsyncClient, prefix: &str, shared: &Shared) {
             return;
         }
         while let Some((topic, payload, retain)) = state.outbox.pop_front() {
-            let sent = client.try_publish(format!("{prefix}{topic}"), QoS::AtLeastOnce, retain, payload);
+            let (topic, mark) = (format!("{prefix}{topic}"), said_by_a_test());
+            let sent = client.try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, mark);
             sent.expect("room for a message");
         }
     });

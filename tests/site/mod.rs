@@ -8,17 +8,22 @@
 //!                               latchctl
 //! ```
 //!
+//! Everything that is said at the broker is witnessed: a message against the contract fails the test that caused it.
 //! Nothing here sleeps: everything waits for a condition, with a limit.
 
 pub mod broker;
 pub mod build;
+pub mod certificates;
 pub mod chain;
 pub mod ctl;
 pub mod daemon;
+pub mod feed;
 pub mod line;
 pub mod people;
 pub mod process;
+pub mod proxy;
 pub mod records;
+pub mod witness;
 
 use std::fs;
 use std::path::PathBuf;
@@ -32,8 +37,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use broker::Broker;
-pub use build::{Builder, DOORS};
+pub use build::{Builder, DOORS, signer};
 use daemon::Daemon;
+use witness::Witness;
 
 /// The controller's id in every test.
 pub const CONTROLLER: &str = "test-1";
@@ -88,10 +94,14 @@ pub struct Site {
     // In this order they are dropped: the daemon before what it is connected to.
     pub daemon: Daemon,
     pub central: Option<Central>,
+    /// Hears everything that is said at the broker, and holds it against the contract.
+    pub witness: Witness,
     pub broker: Broker,
     pub board: Board,
     pub pn532: Vec<(String, Pn532)>,
     pub pcscd: Option<PrivatePcscd>,
+    /// Where the daemon comes to the broker by TLS.
+    pub tls: Option<certificates::Tls>,
     people: people::Hands,
     pub folder: TempDir,
 }
@@ -108,11 +118,23 @@ impl Site {
         self.central.as_ref().expect("this test has no central")
     }
 
+    /// The certificates of a site that was built with them.
+    pub fn tls(&self) -> &certificates::Tls {
+        self.tls.as_ref().expect("this site is not secure")
+    }
+
     /// Puts records at central and waits until the daemon has them.
     #[track_caller]
     pub fn put(&self, records: impl IntoIterator<Item = Value>) {
         self.central().put_many(records).expect("records with a type and an id");
         self.in_step();
+    }
+
+    /// Puts a record at central that is wrong on purpose, and so not held against it; waits for nothing.
+    #[track_caller]
+    pub fn put_wrong(&self, record: Value) {
+        self.witness.waive(record.clone());
+        self.central().put(record).expect("a record with a type and an id");
     }
 
     /// Deletes a record at central and waits until the daemon has done so too.
@@ -176,6 +198,14 @@ impl Drop for Site {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- the end of latchd's log ({CONTROLLER}) ---\n{}---", self.daemon.log_tail(60));
+            return;
         }
+        let faults = self.witness.take_faults();
+        assert!(faults.is_empty(), "said against docs/asyncapi.yaml:\n{}", faults.join("\n"));
+        let is_in_touch = self.central.as_ref().is_some_and(|central| central.last_sync().is_some());
+        assert!(
+            !is_in_touch || self.witness.heard() > 0,
+            "central heard the daemon, and the witness did not"
+        );
     }
 }

@@ -181,9 +181,14 @@ pub fn read_file(path: &Path, now: DateTime<Utc>) -> Result<Vec<Value>, BookingE
     if lines.next().map(|(_, line)| line) != Some(COLUMNS) {
         return Err(wrong(1, format!("expected the names of the columns, {COLUMNS}")));
     }
-    let mut records = Vec::new();
+    let mut records: Vec<Value> = Vec::new();
     for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-        records.extend(row(number, line, now).map_err(|why| wrong(number, why))?);
+        let [card, grant] = row(number, line, now).map_err(|why| wrong(number, why))?;
+        // A card that is in several rows is one credential.
+        if !records.iter().any(|known| known.get("uid").is_some() && known.get("uid") == card.get("uid")) {
+            records.push(card);
+        }
+        records.push(grant);
     }
     Ok(records)
 }
@@ -212,7 +217,8 @@ fn row(number: usize, line: &str, now: DateTime<Utc>) -> Result<[Value; 2], Stri
         booking: (!booking.is_empty()).then(|| (*booking).to_owned()),
         capacity,
     };
-    Ok([credential(&format!("c-{uid}"), uid, holder, "active"), grant.record()])
+    // Numbered by its row: a card's number must not be in an id, for ids are said in events.
+    Ok([credential(&format!("c-{number}"), uid, holder, "active"), grant.record()])
 }
 
 #[cfg(test)]

@@ -22,6 +22,12 @@ pub enum FeedError {
         /// `type` or `id`.
         field: &'static str,
     },
+    /// The file it is kept in does not take it, so that nobody is told of it either.
+    #[error("{why}; the change is not sent")]
+    NotKept {
+        /// Which file, and what the system says.
+        why: String,
+    },
 }
 
 /// Where a list of changes stands.
@@ -53,7 +59,24 @@ pub struct Feed {
     log: VecDeque<Value>,
     records: BTreeMap<(String, String), Value>,
     digest: Digest,
+    /// Tells this run's snapshots from those of a run before it, of the same list.
+    run: u32,
     snapshots_made: u64,
+}
+
+/// A feed as it was kept in a file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KeptFeed {
+    /// Names the list.
+    pub epoch: u64,
+    /// The number of the newest change that `records` has in it.
+    pub head: u64,
+    /// The records in force at `head`.
+    pub records: Vec<Value>,
+    /// The newest changes up to `head`, for controllers that ask for them.
+    pub past: Vec<Value>,
+    /// The changes after `head`.
+    pub changes: Vec<Value>,
 }
 
 impl Feed {
@@ -67,8 +90,46 @@ impl Feed {
             log: VecDeque::new(),
             records: BTreeMap::new(),
             digest: Digest::default(),
+            run: 0,
             snapshots_made: 0,
         }
+    }
+
+    /// A list that was kept, at the place where it was.
+    ///
+    /// # Errors
+    /// A record without type or id.
+    pub fn restored(controller: &str, kept: KeptFeed) -> Result<Feed, FeedError> {
+        let mut feed = Feed::new(controller, kept.epoch);
+        for record in kept.records {
+            feed.put(record)?;
+        }
+        (feed.head, feed.log) = (kept.head, kept.past.into());
+        for change in kept.changes {
+            let text = |field| change.pointer(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+            match change.get("put") {
+                Some(record) => feed.put(record.clone())?,
+                None => feed.delete(&text("/delete/type"), &text("/delete/id")),
+            };
+        }
+        Ok(feed)
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn controller(&self) -> &str {
+        &self.controller
+    }
+
+    /// As [`Feed::set_run`] was told.
+    #[must_use]
+    pub fn run(&self) -> u32 {
+        self.run
+    }
+
+    /// A number no other run has, for the names of snapshots.
+    pub fn set_run(&mut self, run: u32) {
+        self.run = run;
     }
 
     /// Takes a record in, in place of the one with its type and id, and gives the change's number.
@@ -144,18 +205,33 @@ impl Feed {
         self.records.values()
     }
 
+    /// The changes after this number, oldest first; nothing if they are no longer (or were never) kept.
+    #[must_use]
+    pub fn changes_after(&self, applied: u64) -> Option<impl Iterator<Item = &Value>> {
+        let before_log = self.head - self.log.len() as u64;
+        let skip = usize::try_from(applied.checked_sub(before_log)?).ok()?;
+        (skip <= self.log.len()).then(|| self.log.iter().skip(skip))
+    }
+
+    /// All changes that are kept, oldest first.
+    pub fn log(&self) -> impl ExactSizeIterator<Item = &Value> {
+        self.log.iter()
+    }
+
+    /// The message that says there is nothing newer: a run of changes that begins after the newest and has none.
+    #[must_use]
+    pub fn nothing_newer(&self) -> Value {
+        json!({ "controller": self.controller, "epoch": self.epoch, "first": self.head + 1, "last": self.head,
+                "changes": [] })
+    }
+
     /// The messages that carry every change after `applied`; nothing if they are no longer (or were never) kept, so
     /// that only a snapshot helps.
     #[must_use]
     pub fn messages_after(&self, applied: u64) -> Option<Vec<Value>> {
-        let before_log = self.head - self.log.len() as u64;
-        let skip = usize::try_from(applied.checked_sub(before_log)?).ok()?;
-        if skip > self.log.len() {
-            return None;
-        }
         let mut first = applied + 1;
         let mut messages = Vec::new();
-        for changes in batches(self.log.iter().skip(skip)) {
+        for changes in batches(self.changes_after(applied)?) {
             let last = first + changes.len() as u64 - 1;
             messages.push(json!({ "controller": self.controller, "epoch": self.epoch,
                                   "first": first, "last": last, "changes": changes }));
@@ -167,7 +243,7 @@ impl Feed {
     /// The messages of a snapshot of the records in force; one part even when there are none.
     pub fn snapshot_messages(&mut self) -> Vec<Value> {
         self.snapshots_made += 1;
-        let id = format!("s-{}-{}", self.epoch, self.snapshots_made);
+        let id = format!("s-{}-{:x}-{}", self.epoch, self.run, self.snapshots_made);
         let mut batches = batches(self.records.values());
         if batches.is_empty() {
             batches.push(Vec::new());
@@ -314,6 +390,44 @@ mod tests {
         assert_eq!(feed.messages_after(0), None);
         feed.put(grant(3)).unwrap();
         assert_eq!(feed.messages_after(1).unwrap()[0]["first"], 2);
+    }
+
+    #[test]
+    fn a_restored_feed_is_the_one_that_was_kept() {
+        let mut feed = filled(5);
+        feed.delete("grant", "g-00001");
+        let kept = KeptFeed {
+            epoch: 7,
+            head: 4,
+            records: (0..4).map(grant).collect(),
+            past: (2..4).map(|number| json!({ "put": grant(number) })).collect(),
+            changes: vec![
+                json!({ "put": grant(4) }),
+                json!({ "delete": { "type": "grant", "id": "g-00001" } }),
+            ],
+        };
+        let restored = Feed::restored("demo-1", kept).unwrap();
+        assert_eq!(restored.position(), feed.position());
+        assert_eq!(restored.digest(), feed.digest());
+        assert_eq!(restored.messages_after(2), feed.messages_after(2));
+        assert_eq!(restored.messages_after(1), None);
+    }
+
+    #[test]
+    fn a_controller_at_the_head_can_be_told_that_there_is_nothing_newer() {
+        let message = filled(3).nothing_newer();
+        assert_eq!((&message["first"], &message["last"]), (&json!(4), &json!(3)));
+        assert_eq!(message["changes"], json!([]));
+    }
+
+    #[test]
+    fn snapshots_of_two_runs_of_one_list_have_different_ids() {
+        let (mut before, mut after) = (filled(1), filled(1));
+        after.set_run(9);
+        assert_ne!(
+            before.snapshot_messages()[0]["snapshot"]["id"],
+            after.snapshot_messages()[0]["snapshot"]["id"]
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use super::digest::{FIRST_PREV, event_hash};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Something a controller sent that the contract rules out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +96,8 @@ struct Journal {
 pub struct Ledger {
     journals: BTreeMap<String, Journal>,
     events: Vec<Value>,
+    /// For each event, the journal it is of.
+    of: Vec<Arc<str>>,
     repeats: u64,
 }
 
@@ -103,6 +106,25 @@ impl Ledger {
     #[must_use]
     pub fn events(&self) -> &[Value] {
         &self.events
+    }
+
+    /// The same from the given one on, each with the journal it is of.
+    pub fn entries_from(&self, first: usize) -> impl Iterator<Item = (&str, &Value)> {
+        self.of.iter().map(AsRef::as_ref).zip(&self.events).skip(first)
+    }
+
+    /// Takes in again what was stored before a restart, as it was stored: nobody is told of its faults twice.
+    pub fn restore(&mut self, journal: &str, event: Value) {
+        let kept = self.journals.entry(journal.to_owned()).or_default();
+        let seq = event.get("seq").and_then(Value::as_u64).unwrap_or(0);
+        kept.keep(seq, event.get("hash").and_then(Value::as_str).unwrap_or_default());
+        self.add(journal, event);
+    }
+
+    fn add(&mut self, journal: &str, event: Value) {
+        let known = self.of.last().filter(|last| last.as_ref() == journal).cloned();
+        self.of.push(known.unwrap_or_else(|| journal.into()));
+        self.events.push(event);
     }
 
     /// Events that came more than once, and were dropped.
@@ -125,19 +147,22 @@ impl Ledger {
             taken.violations.push(not_understood("it needs the text `journal` and the list `events`"));
             return taken;
         };
-        let kept = self.journals.entry(journal.to_owned()).or_default();
+        let mut through = self.journals.get(journal).map_or(0, |kept| kept.last_seq);
         for event in events {
-            match kept.admit(journal, event, &mut taken.violations) {
+            let kept = self.journals.entry(journal.to_owned()).or_default();
+            let admission = kept.admit(journal, event, &mut taken.violations);
+            through = kept.last_seq;
+            match admission {
                 Admission::New => {
                     taken.stored += 1;
-                    self.events.push(event.clone());
+                    self.add(journal, event.clone());
                 }
                 Admission::Repeat => taken.repeats += 1,
                 Admission::Refused => break,
             }
         }
         self.repeats += taken.repeats as u64;
-        taken.through = Some((journal.to_owned(), kept.last_seq));
+        taken.through = Some((journal.to_owned(), through));
         taken
     }
 }
@@ -180,10 +205,14 @@ impl Journal {
             violations.push(Violation::WrongHash { journal: journal(), seq });
         }
         self.refused_at = None;
-        self.last_seq = seq;
-        self.last_hash.clone_from(&hash);
-        self.hashes.insert(seq, hash);
+        self.keep(seq, &hash);
         Admission::New
+    }
+
+    fn keep(&mut self, seq: u64, hash: &str) {
+        self.last_seq = seq;
+        hash.clone_into(&mut self.last_hash);
+        self.hashes.insert(seq, hash.to_owned());
     }
 }
 
@@ -232,6 +261,22 @@ mod tests {
         assert_eq!(ledger.events().len(), 4);
         let other_journal = json!({ "journal": "j-2", "events": events });
         assert_eq!(ledger.take(&other_journal).stored, 4);
+    }
+
+    #[test]
+    fn repeats_of_what_was_stored_before_a_restart_are_dropped_too() {
+        let mut before = Ledger::default();
+        before.take(&message(&chain(3)));
+        let mut after = Ledger::default();
+        for (journal, event) in before.entries_from(0) {
+            after.restore(journal, event.clone());
+        }
+        let taken = after.take(&message(&chain(4)));
+        assert_eq!((taken.stored, taken.repeats, taken.violations), (1, 3, vec![]));
+        assert_eq!(
+            after.entries_from(3).map(|(journal, event)| (journal, event["seq"].clone())).collect::<Vec<_>>(),
+            [("j-1", json!(4))]
+        );
     }
 
     #[test]

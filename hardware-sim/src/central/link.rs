@@ -3,6 +3,7 @@
 //! Each connection has a fresh client and event loop: rumqttc loses accepted publishes when it resumes one, and has no
 //! back-off of its own. The event loop is polled in a task of its own that is never cancelled half-way through connecting.
 
+use super::session::Session;
 use super::{Shared, lock};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish};
@@ -51,8 +52,7 @@ pub(super) async fn run(target: Target, shared: Arc<Shared>) {
             () = stopped => {}
         }
         send.abort();
-        lock(&shared.session).disconnected();
-        shared.changed.notify_all();
+        shared.with(Session::disconnected);
         tokio::time::sleep(with_jitter(delay)).await;
         delay = (delay * 2).min(RETRY_MAX);
     }
@@ -73,7 +73,7 @@ async fn poll(mut event_loop: EventLoop, client: AsyncClient, target: Target, sh
             Ok(Event::Incoming(Packet::SubAck(_))) => {
                 stood = true;
                 tracing::info!(broker = %target.host, port = target.port, "central is connected");
-                shared.with(|session| session.connected());
+                shared.with(Session::connected);
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => received(&publish, &target, &shared),
             Ok(Event::Incoming(Packet::Disconnect(_))) => return stood,
@@ -96,7 +96,7 @@ fn received(publish: &Publish, target: &Target, shared: &Shared) {
 /// Hands the outbox to the client, message by message, as the client takes them.
 async fn send(client: AsyncClient, target: Target, shared: Arc<Shared>) {
     loop {
-        let outgoing = lock(&shared.session).next_outgoing();
+        let outgoing = lock(&shared.keeper).session.next_outgoing();
         match outgoing {
             Some(message) => {
                 let topic = target.topic(&message.topic);

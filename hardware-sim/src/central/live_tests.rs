@@ -3,6 +3,7 @@
 use super::digest::{Digest, FIRST_PREV, event_hash};
 use super::{Central, Violation};
 use crate::broker::Broker;
+use crate::jws::{self, SecretKey, Signer};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Packet};
 use rumqttc::v5::{Client, Connection, Event, MqttOptions};
@@ -61,10 +62,21 @@ struct Held {
     records: BTreeMap<String, Value>,
     parts: Vec<Value>,
     acked: u64,
-    commands: usize,
+    commands: Vec<Value>,
+    /// Takes only what this key has signed.
+    trusts: Option<String>,
+    refused: usize,
 }
 
 impl Held {
+    fn believed(&mut self, payload: &[u8]) -> Option<Value> {
+        let Some(key) = &self.trusts else { return Some(serde_json::from_slice(payload).unwrap()) };
+        let token = std::str::from_utf8(payload).unwrap();
+        let believed = jws::verified(token, key).map(|payload| serde_json::from_slice(&payload).unwrap());
+        self.refused += usize::from(believed.is_none());
+        believed
+    }
+
     fn apply(&mut self, message: &Value) {
         if let Some(records) = message.get("records") {
             self.parts.extend(records.as_array().unwrap().iter().cloned());
@@ -107,6 +119,13 @@ struct FakeController {
 }
 
 impl FakeController {
+    /// One that believes this key only.
+    fn trusting(address: &str, public_key: &str) -> FakeController {
+        let controller = FakeController::start(address);
+        controller.held.lock().unwrap().trusts = Some(public_key.to_owned());
+        controller
+    }
+
     fn start(address: &str) -> FakeController {
         let (host, port) = super::host_and_port(address).unwrap();
         let mut options = MqttOptions::new("demo-1", host, port);
@@ -142,14 +161,14 @@ fn listen(mut connection: Connection, client: &Client, held: &Mutex<Held>) {
             Ok(Event::Incoming(Packet::SubAck(_))) => sync(&held.lock().unwrap()),
             Ok(Event::Incoming(Packet::Publish(publish))) => {
                 let mut held = held.lock().unwrap();
-                let body: Value = serde_json::from_slice(&publish.payload).unwrap();
+                let Some(body) = held.believed(&publish.payload) else { continue };
                 match &publish.topic[b"latch/v1/demo-1/".len()..] {
                     b"feed" => {
                         held.apply(&body);
                         sync(&held);
                     }
                     b"ack" => held.acked = body["through"].as_u64().unwrap(),
-                    _ => held.commands += 1,
+                    _ => held.commands.push(body),
                 }
             }
             Ok(_) => {}
@@ -198,7 +217,7 @@ fn a_controller_is_filled_followed_and_heard(url: &str) {
     acked(LIMIT, 402).expect("the new events are acknowledged");
     assert_eq!((central.events().len(), central.repeats()), (402, 400));
     assert!(central.publish_raw("command", "{}"));
-    crate::wait::until(LIMIT, || controller.held(|held| held.commands == 1).then_some(())).unwrap();
+    crate::wait::until(LIMIT, || controller.held(|held| held.commands.len() == 1).then_some(())).unwrap();
     assert_eq!(central.violations(), []);
 }
 
@@ -262,4 +281,73 @@ fn a_controller_that_lies_about_its_records_is_found_out() {
     controller.say("sync", &serde_json::from_str(&controller.held(Held::sync)).unwrap());
     let found = || central.violations().iter().any(|v| matches!(v, Violation::Differs { .. })).then_some(());
     crate::wait::until(LIMIT, found).expect("the difference is noticed");
+}
+
+#[test]
+fn a_signing_central_is_believed_and_its_key_can_be_changed_while_it_runs() {
+    let broker = Broker::start(any_port()).unwrap();
+    let (old, new) = (SecretKey::from_seed([1; 32]), SecretKey::from_seed([2; 32]));
+    let controller = FakeController::trusting(&broker.url(), &old.public_key());
+    let central =
+        Central::builder(&broker.url(), "demo-1").signer(Signer::new("old", old)).by("anna@central").start();
+    let central = central.unwrap();
+    central.wait_connected(LIMIT).unwrap();
+    central.put_many(grants(0, 2)).unwrap();
+    central.snapshot();
+    assert_eq!(central.wait_synced(LIMIT).unwrap().applied, 2);
+    controller.say("events", &events(1));
+    let acked = || controller.held(|held| held.acked == 1).then_some(());
+    crate::wait::until(LIMIT, acked).expect("the ack is signed too");
+    let id = central.command("unlock", "entrance", Some(60)).unwrap();
+    let ordered =
+        crate::wait::until(LIMIT, || controller.held(|held| held.commands.first().cloned())).unwrap();
+    assert_eq!(
+        (&ordered["id"], &ordered["by"], &ordered["for_s"]),
+        (&json!(id), &json!("anna@central"), &json!(60))
+    );
+    controller.say("result", &json!({ "controller": "demo-1", "id": id, "outcome": "done" }));
+    assert_eq!(central.wait_for_result(&id, LIMIT).unwrap()["outcome"], "done");
+    assert_eq!(controller.held(|held| held.refused), 0);
+    central.set_signer(Some(Signer::new("new", new.clone())));
+    central.put_many(grants(2, 3)).unwrap();
+    crate::wait::until(LIMIT, || controller.held(|held| held.refused == 1).then_some(())).unwrap();
+    controller.held.lock().unwrap().trusts = Some(new.public_key());
+    central.snapshot();
+    assert_eq!(central.wait_synced(LIMIT).unwrap().applied, 3);
+}
+
+#[test]
+fn a_central_that_is_started_again_goes_on_with_its_list_and_its_events() {
+    let mosquitto = Mosquitto::start();
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let builder = Central::builder(&mosquitto.url, "demo-1").feed_file(folder.path().join("feed"));
+        let central = builder.events_file(folder.path().join("events")).start().unwrap();
+        central.wait_connected(LIMIT).unwrap();
+        central
+    };
+    let central = start();
+    let controller = FakeController::start(&mosquitto.url);
+    central.put_many(grants(0, 3)).unwrap();
+    central.wait_synced(LIMIT).unwrap();
+    controller.say("events", &events(2));
+    central.wait_for_event(|event| event["seq"] == 2, LIMIT).unwrap();
+    let before = central.position();
+    drop(central);
+    let central = start();
+    assert_eq!(central.position(), before);
+    central.put_many(grants(3, 4)).unwrap();
+    let seen = central.wait_synced(LIMIT).unwrap();
+    assert_eq!((seen.epoch, seen.applied), (before.epoch, 4));
+    controller.say("events", &events(3));
+    central.wait_for_event(|event| event["seq"] == 3, LIMIT).unwrap();
+    assert_eq!((central.events().len(), central.repeats()), (3, 2));
+    assert_eq!(central.violations(), []);
+}
+
+#[test]
+fn a_command_that_can_not_be_sent_now_is_not_kept_for_later() {
+    let central = Central::start("mqtt://127.0.0.1:1", "demo-1").unwrap();
+    let refused = central.command("access", "entrance", None).unwrap_err();
+    assert!(refused.to_string().contains("not connected"), "{refused}");
 }

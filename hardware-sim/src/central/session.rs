@@ -5,6 +5,7 @@
 
 use super::feed::{Feed, Position};
 use super::ledger::{Ledger, Violation};
+use crate::jws::Signer;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -51,6 +52,14 @@ pub struct Outgoing {
     pub payload: Vec<u8>,
 }
 
+/// A message that waits, and whether it is central's own word, which is signed as it leaves: so that a key that is changed
+/// counts from then on.
+#[derive(Debug)]
+struct Waiting {
+    message: Outgoing,
+    own: bool,
+}
+
 /// Central's side of one controller.
 #[derive(Debug)]
 pub struct Session {
@@ -70,7 +79,10 @@ pub struct Session {
     sent: u64,
     /// The controller has just come online: its next `sync` shows what got lost while it was away.
     came_back: bool,
-    outbox: VecDeque<Outgoing>,
+    outbox: VecDeque<Waiting>,
+    signer: Option<Signer>,
+    /// What it says could not be kept, so it says nothing any more.
+    silent: bool,
 }
 
 impl Session {
@@ -91,7 +103,33 @@ impl Session {
             sent: 0,
             came_back: false,
             outbox: VecDeque::new(),
+            signer: None,
+            silent: false,
         }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn controller(&self) -> &str {
+        &self.controller
+    }
+
+    /// Goes on with a feed that was kept.
+    pub fn take_up(&mut self, mut feed: Feed) {
+        feed.set_run(self.feed.run());
+        self.sent = feed.position().applied;
+        self.feed = feed;
+    }
+
+    /// Signs everything from now on with this key; without one it is plain JSON.
+    pub fn set_signer(&mut self, signer: Option<Signer>) {
+        self.signer = signer;
+    }
+
+    /// Says nothing any more, not even what waits: nothing may leave that would be forgotten in a restart.
+    pub fn fall_silent(&mut self) {
+        self.silent = true;
+        self.outbox.clear();
     }
 
     /// Whether the link to the broker stands and its subscriptions are in place.
@@ -155,16 +193,32 @@ impl Session {
 
     /// Queues a message as it is. False if the link is down or too much waits already.
     pub fn queue_raw(&mut self, topic: &str, payload: Vec<u8>) -> bool {
-        let room = self.connected && self.outbox.len() < OUTBOX_RAW_MAX;
+        self.queue_if_room(topic, payload, false)
+    }
+
+    /// Queues a message as central's own word: signed, if central signs. False as for [`Session::queue_raw`].
+    pub fn queue_own(&mut self, topic: &str, message: &Value) -> bool {
+        self.queue_if_room(topic, message.to_string().into_bytes(), true)
+    }
+
+    fn queue_if_room(&mut self, topic: &str, payload: Vec<u8>, own: bool) -> bool {
+        let room = self.connected && !self.silent && self.outbox.len() < OUTBOX_RAW_MAX;
         if room {
-            self.outbox.push_back(Outgoing { topic: topic.to_owned(), payload });
+            let message = Outgoing { topic: topic.to_owned(), payload };
+            self.outbox.push_back(Waiting { message, own });
         }
         room
     }
 
-    /// The next message to publish.
+    /// The next message to publish, signed if it is to be.
     pub fn next_outgoing(&mut self) -> Option<Outgoing> {
-        self.outbox.pop_front()
+        let Waiting { message, own } = self.outbox.pop_front()?;
+        match &self.signer {
+            Some(signer) if own => {
+                Some(Outgoing { payload: signer.sign(&message.payload).into_bytes(), ..message })
+            }
+            Some(_) | None => Some(message),
+        }
     }
 
     /// A message has come in. `retained`: the broker kept it from before, nobody is saying it now.
@@ -211,10 +265,15 @@ impl Session {
         }
         // It was online before we were, so we have missed it asking: at another list it would ask again only after
         // up to a minute.
-        let epoch = status.get("epoch").and_then(Value::as_u64).unwrap_or(0);
-        if online && retained && epoch != self.feed.position().epoch {
-            self.rise_above(epoch);
+        let number = |field: &str| status.get(field).and_then(Value::as_u64).unwrap_or(0);
+        let theirs = Position { epoch: number("epoch"), applied: number("applied") };
+        if online && retained && (theirs.epoch != self.feed.position().epoch || self.is_behind(theirs)) {
+            self.rise_above(theirs);
             self.send_snapshot();
+        } else if online && retained && self.last_sync.is_none() {
+            // What we had kept but not sent before we were restarted.
+            self.sent = theirs.applied;
+            self.flush();
         }
         self.status = Some(status);
     }
@@ -227,10 +286,13 @@ impl Session {
         let stalled = self.last_sync.as_ref().is_some_and(|last| last.applied == seen.applied);
         let missed_some = stalled || std::mem::take(&mut self.came_back);
         let head = self.feed.position();
+        let theirs = Position { epoch: seen.epoch, applied: seen.applied };
         if self.outbox.is_empty() {
-            if seen.epoch != head.epoch || seen.want == "snapshot" || seen.applied > head.applied {
-                self.rise_above(seen.epoch);
+            if seen.epoch != head.epoch || seen.want == "snapshot" || self.is_behind(theirs) {
+                self.rise_above(theirs);
                 self.send_snapshot();
+            } else if seen.want == "changes" && seen.applied == head.applied {
+                self.queue_feed(vec![self.feed.nothing_newer()]);
             } else if seen.want == "changes" || (missed_some && seen.applied < head.applied) {
                 self.sent = seen.applied;
                 self.flush();
@@ -240,10 +302,17 @@ impl Session {
         self.last_sync = Some(seen);
     }
 
-    /// A controller rejects a list lower than the one it knows, for instance after our clock was set back.
-    fn rise_above(&mut self, their_epoch: u64) {
-        if self.feed.position().epoch < their_epoch {
-            self.feed.new_epoch_above(their_epoch);
+    /// Whether the controller has applied changes of our list that we don't know: the list was restored from before them.
+    fn is_behind(&self, theirs: Position) -> bool {
+        let head = self.feed.position();
+        theirs.epoch == head.epoch && theirs.applied > head.applied
+    }
+
+    /// A controller rejects a list lower than the one it knows, for instance after our clock was set back, and applies no
+    /// number twice, so that one it knows more of is of no more use.
+    fn rise_above(&mut self, theirs: Position) {
+        if self.feed.position().epoch < theirs.epoch || self.is_behind(theirs) {
+            self.feed.new_epoch_above(theirs.epoch);
         }
     }
 
@@ -289,15 +358,21 @@ impl Session {
     fn acknowledge(&mut self, journal: &str, through: u64) {
         if self.acking && self.connected && through > 0 {
             let ack = json!({ "controller": self.controller, "journal": journal, "through": through });
-            self.outbox
-                .push_back(Outgoing { topic: "ack".to_owned(), payload: ack.to_string().into_bytes() });
+            self.queue("ack", &ack);
         }
     }
 
     fn queue_feed(&mut self, messages: Vec<Value>) {
-        let outgoing =
-            |message: Value| Outgoing { topic: "feed".to_owned(), payload: message.to_string().into_bytes() };
-        self.outbox.extend(messages.into_iter().map(outgoing));
+        for message in messages {
+            self.queue("feed", &message);
+        }
+    }
+
+    fn queue(&mut self, topic: &str, message: &Value) {
+        if !self.silent {
+            let message = Outgoing { topic: topic.to_owned(), payload: message.to_string().into_bytes() };
+            self.outbox.push_back(Waiting { message, own: true });
+        }
     }
 
     fn not_understood(&mut self, topic: &str, why: &str) {

@@ -3,6 +3,7 @@
 use super::feed::Position;
 use super::ledger::Violation;
 use super::session::Session;
+use crate::jws::{self, SecretKey, Signer};
 use serde_json::{Value, json};
 
 fn grant(id: &str) -> Value {
@@ -169,4 +170,57 @@ fn doors_and_results_are_kept_as_they_come() {
     session.received("result", br#"{"controller":"demo-1","id":"cmd-1","outcome":"done"}"#, false);
     assert_eq!(session.doors["entrance"], door);
     assert_eq!(session.results[0]["outcome"], "done");
+}
+
+fn signer(kid: &str, seed: u8) -> Signer {
+    Signer::new(kid, SecretKey::from_seed([seed; 32]))
+}
+
+#[test]
+fn a_want_for_changes_at_the_head_is_answered_by_an_empty_message() {
+    let mut session = session();
+    session.received("sync", &sync(7, 3, "changes"), false);
+    let expected = json!({ "controller": "demo-1", "epoch": 7, "first": 4, "last": 3, "changes": [] });
+    assert_eq!(sent(&mut session), [("feed".to_owned(), expected)]);
+}
+
+#[test]
+fn a_controller_that_knows_changes_central_lost_is_given_a_higher_epoch() {
+    let mut session = session();
+    session.received("sync", &sync(7, 5, "nothing"), false);
+    assert_eq!(sent(&mut session)[0].1["epoch"], 8);
+    let mut session = self::session();
+    let status = json!({ "controller": "demo-1", "online": true, "since": "a", "epoch": 7, "applied": 4 });
+    session.received("status", status.to_string().as_bytes(), true);
+    assert_eq!(sent(&mut session)[0].1["epoch"], 8);
+}
+
+#[test]
+fn a_controller_found_online_and_behind_is_caught_up_unasked() {
+    let mut session = session();
+    let status = json!({ "controller": "demo-1", "online": true, "since": "a", "epoch": 7, "applied": 2 });
+    session.received("status", status.to_string().as_bytes(), true);
+    assert_eq!(sent(&mut session)[0].1["first"], 3);
+}
+
+#[test]
+fn everything_of_centrals_own_is_signed_as_it_leaves_and_what_is_raw_is_not() {
+    let mut session = session();
+    session.set_signer(Some(signer("old", 1)));
+    session.feed.put(grant("g-4")).unwrap();
+    session.flush();
+    let command = json!({ "controller": "demo-1", "id": "cmd-1", "action": "access" });
+    assert!(session.queue_own("command", &command));
+    assert!(session.queue_raw("feed", b"{}".to_vec()));
+    let feed = String::from_utf8(session.next_outgoing().unwrap().payload).unwrap();
+    assert_eq!(jws::parts(&feed).unwrap().header, json!({ "alg": "EdDSA", "kid": "old" }));
+    let payload = jws::verified(&feed, &signer("old", 1).key.public_key()).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&payload).unwrap()["first"], 4);
+    // The key is changed while the command still waits.
+    session.set_signer(Some(signer("new", 2)));
+    let ordered = String::from_utf8(session.next_outgoing().unwrap().payload).unwrap();
+    assert_eq!(jws::parts(&ordered).unwrap().header["kid"], "new");
+    let payload = jws::verified(&ordered, &signer("new", 2).key.public_key()).unwrap();
+    assert_eq!(payload, command.to_string().as_bytes());
+    assert_eq!(session.next_outgoing().unwrap().payload, b"{}");
 }

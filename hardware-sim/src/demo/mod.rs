@@ -23,6 +23,7 @@ use crate::board::BoardError;
 use crate::broker::BrokerError;
 use crate::card::CardError;
 use crate::central::{CentralError, FeedError};
+use crate::jws::KeyError;
 use crate::orders::OrdersError;
 use crate::pn532::{NotTypeA, Pn532Error};
 use crate::uid::UidError;
@@ -100,6 +101,9 @@ pub enum DemoError {
     /// See there.
     #[error(transparent)]
     Central(#[from] CentralError),
+    /// See there.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// See there.
     #[error(transparent)]
     Feed(#[from] FeedError),
@@ -209,7 +213,8 @@ fn set_the_stage(play: &mut Play) -> Result<(), DemoError> {
     for line in site.readers.describe() {
         narrator.fact("reader", &line);
     }
-    narrator.fact("central", "plain JSON, unsigned (allow_unsigned = true); in memory");
+    let unsigned = "plain JSON, unsigned (allow_unsigned = true); in memory";
+    narrator.fact("central", if site::SIGNED { "signs what it says (Ed25519); in memory" } else { unsigned });
     narrator.fact("clock", "taken as it is (require_sync = false): a demo machine may have no network time");
     let started = crate::time::now();
     site.start_daemon()?;

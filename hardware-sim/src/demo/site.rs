@@ -7,11 +7,17 @@ use super::readers::Readers;
 use crate::board::{Board, BoardConfig};
 use crate::broker::Broker;
 use crate::central::Central;
+use crate::jws::{SecretKey, Signer};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// The controller's id.
 pub const CONTROLLER: &str = "demo-1";
+
+/// Whether the demo's central signs, and its daemon trusts nothing else.
+pub const SIGNED: bool = false;
+/// What the daemon knows the key by.
+const KID: &str = "demo-central";
 
 /// A whole site. Fields are dropped in this order: first the daemon, last the folder with its files.
 #[derive(Debug)]
@@ -25,6 +31,7 @@ pub struct Site {
     pub board: Board,
     /// Central.
     pub central: Central,
+    signer: Option<Signer>,
     broker: Option<Broker>,
     broker_address: SocketAddr,
     latchd: PathBuf,
@@ -41,13 +48,27 @@ impl Site {
         let latchctl = find(programs, "latchctl")?;
         let folder = Folder::create(keep)?;
         let broker = Broker::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let key = SIGNED.then(SecretKey::generate).transpose()?;
+        let signer = key.map(|key| Signer::new(KID, key));
         let central = Central::start(&broker.url(), CONTROLLER)?;
+        central.set_signer(signer.clone());
         let board = Board::start(BoardConfig::with_doors(u16::try_from(DOORS.len()).unwrap_or(u16::MAX)))?;
         let readers = Readers::start(&folder.path)?;
         let tool = Tool { program: latchctl, socket: folder.path.join("latchd.sock") };
         let broker_address = broker.address();
         let broker = Some(broker);
-        Ok(Site { daemon: None, tool, readers, board, central, broker, broker_address, latchd, folder })
+        Ok(Site {
+            daemon: None,
+            tool,
+            readers,
+            board,
+            central,
+            signer,
+            broker,
+            broker_address,
+            latchd,
+            folder,
+        })
     }
 
     /// Writes the configuration and starts the real `latchd` with it.
@@ -63,6 +84,7 @@ impl Site {
             state_dir: &state_dir,
             socket: &self.tool.socket,
             mqtt_url: &self.broker_url(),
+            trusted: self.signer.as_ref(),
             board: &self.board.addr().to_string(),
             drivers: &self.readers.drivers(),
         });

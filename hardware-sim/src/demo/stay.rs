@@ -8,7 +8,7 @@ use super::interrupt::Interrupt;
 use super::narrator::Narrator;
 use super::play::{is_answer, text};
 use super::site::Site;
-use crate::central::verb::Orders;
+use crate::central::verb::orders;
 use crate::orders::{Handler, OrderSocket, from_stdin};
 use crate::uid::CardUid;
 use std::fs::{self, DirBuilder};
@@ -52,8 +52,8 @@ pub fn stay(site: Site, narrator: &Narrator, interrupt: &Interrupt) -> Result<()
     let path = socket_path()?;
     describe(&site, narrator);
     let site = Arc::new(Mutex::new(site));
-    let (ordered, orders) = (Arc::downgrade(&site), Orders::default());
-    let handler: Handler = Arc::new(move |line| order(&ordered, &orders, line));
+    let ordered = Arc::downgrade(&site);
+    let handler: Handler = Arc::new(move |line| order(&ordered, line));
     let _socket = OrderSocket::open(&path, Arc::clone(&handler))?;
     from_stdin(handler)?;
     interrupt.wait();
@@ -81,7 +81,7 @@ fn describe(site: &Site, narrator: &Narrator) {
     narrator.line("  or one of latch-sim central's: book room room-4 m-ada now 1h, cancel g-ada, status, …");
 }
 
-fn order(site: &Weak<Mutex<Site>>, orders: &Orders, line: &str) -> Result<String, String> {
+fn order(site: &Weak<Mutex<Site>>, line: &str) -> Result<String, String> {
     let site = site.upgrade().ok_or("the site is being taken down")?;
     let mut site = site.lock().unwrap_or_else(PoisonError::into_inner);
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -98,7 +98,7 @@ fn order(site: &Weak<Mutex<Site>>, orders: &Orders, line: &str) -> Result<String
             Ok(String::new())
         }
         ["broker", "start"] => said(site.start_broker()),
-        _ => orders.carry_out(&site.central, line),
+        _ => orders::carry_out(&site.central, line),
     }
 }
 

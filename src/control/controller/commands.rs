@@ -1,6 +1,6 @@
 //! What a technician asks for. Recorded before it takes effect, with who asked.
 
-use super::Controller;
+use super::{Controller, Who};
 use crate::{
     control::event::{Action, OperatorAnswer, OperatorEvent, OperatorRequest},
     domain::{DoorId, DoorOrder, EntryKind, Now},
@@ -9,14 +9,15 @@ use crate::{
 impl Controller {
     pub(super) fn operator_says(&mut self, now: Now, event: OperatorEvent) {
         let OperatorEvent { token, by, request } = event;
+        let who = Who::Technician(token);
         match request {
             OperatorRequest::Door { door, order, reason } => {
-                self.operator_orders(now, token, by, door, order, reason);
+                self.operator_orders(now, who, by, door, order, reason);
             }
             OperatorRequest::Resync => {
                 let seq = self.record(now, command(by, "resync", "done", None, None));
                 self.sync.resync(now.mono);
-                self.answer(token, Ok(seq));
+                self.answer(who, Ok(seq));
             }
         }
     }
@@ -24,28 +25,31 @@ impl Controller {
     fn operator_orders(
         &mut self,
         now: Now,
-        token: u64,
+        who: Who,
         by: String,
         door: DoorId,
         order: DoorOrder,
         reason: Option<String>,
     ) {
         let Some(door_no) = self.settings.door_no(&door) else {
-            return self.answer(token, Err(format!("there is no door {door}")));
+            return self.answer(who, Err(format!("there is no door {door}")));
         };
         let action = order.action.as_str();
         if let Err(refusal) = self.would_order(now, door_no, &order) {
             self.record(now, command(by, action, "refused", Some(door.clone()), reason));
-            return self.answer(token, Err(format!("{door}: {action} was refused: {refusal}")));
+            return self.answer(who, Err(format!("{door}: {action} was refused: {refusal}")));
         }
         let seq = self.record(now, command(by.clone(), action, "done", Some(door.clone()), reason));
-        if let Err(refusal) = self.order(now, door_no, &order, &by, seq, Some(token)) {
-            self.answer(token, Err(format!("{door}: {action} was refused: {refusal}")));
+        if let Err(refusal) = self.order(now, door_no, &order, &by, seq, Some(who.clone())) {
+            self.answer(who, Err(format!("{door}: {action} was refused: {refusal}")));
         }
     }
 
-    pub(super) fn answer(&mut self, token: u64, answer: OperatorAnswer) {
-        self.actions.push(Action::Answer { token, answer });
+    pub(super) fn answer(&mut self, who: Who, answer: OperatorAnswer) {
+        match who {
+            Who::Technician(token) => self.actions.push(Action::Answer { token, answer }),
+            Who::Central(id) => self.door_answered(id, answer),
+        }
     }
 }
 

@@ -109,8 +109,8 @@ impl Controller {
     }
 
     pub(super) fn answer_done(&mut self, asker: Option<Asker>) {
-        if let Some(Asker { token, seq }) = asker {
-            self.actions.push(Action::Answer { token, answer: Ok(seq) });
+        if let Some(Asker { who, seq }) = asker {
+            self.answer(who, Ok(seq));
         }
     }
 
@@ -122,9 +122,8 @@ impl Controller {
         if let Some(reader) = pulse.reader {
             self.feedback(&reader, Feedback::Fault);
         }
-        if let Some(Asker { token, .. }) = pulse.asker {
-            let answer = Err(format!("the door could not be driven: {detail}"));
-            self.actions.push(Action::Answer { token, answer });
+        if let Some(Asker { who, .. }) = pulse.asker {
+            self.answer(who, Err(format!("the door could not be driven: {detail}")));
         }
         self.lock_fault(now, pulse.door, detail);
     }

@@ -7,6 +7,7 @@ mod doors;
 mod leaves;
 mod orders;
 mod queries;
+mod remote;
 mod schedules;
 mod syncing;
 mod taps;
@@ -16,10 +17,12 @@ mod tests;
 use std::{collections::BTreeMap, time::Duration};
 
 pub use queries::{ExplainError, Subject};
+use remote::Unanswered;
 use syncing::Delivery;
 
 use super::{
     clock::{ClockWatch, Reading},
+    commands_taken::CommandsTaken,
     door::Door,
     event::{
         Action, CacheCommand, CertificateEnd, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded,
@@ -34,11 +37,12 @@ use super::{
 };
 use crate::{
     domain::{
-        At, BookingId, ClockTrust, DoorId, Entry, EntryKind, HolderId, Mono, Now, ReaderId,
+        At, BookingId, ClockTrust, CommandId, DoorId, Entry, EntryKind, HolderId, Mono, Now, ReaderId,
         entry::{ClockNote, SyncNote},
     },
     wire::{
         UidHasher,
+        command::Command,
         outgoing::{DoorState, Status},
         stored::{Heard, Position, StoredModes},
     },
@@ -54,6 +58,7 @@ pub struct Restored {
     pub journal: JournalEnd,
     /// What doors' modes were.
     pub modes: BTreeMap<DoorId, StoredModes>,
+    pub commands: CommandsTaken,
     /// Things the journal should say about the start, such as a store that had to be set aside.
     pub remarks: Vec<EntryKind>,
 }
@@ -92,10 +97,17 @@ enum Wanted {
 }
 
 /// Who waits for an answer, and the entry that records what they asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Asker {
-    token: u64,
+    who: Who,
     seq: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Who {
+    /// A technician, by the number of what they asked.
+    Technician(u64),
+    Central(CommandId),
 }
 
 /// A pulse that was asked of a board.
@@ -145,6 +157,11 @@ pub struct Controller {
     /// A message that waits for it.
     held: Option<Delivery>,
     refusals: Refusals,
+    commands: CommandsTaken,
+    /// Commands that wait until it is on disk that they were taken, and the link's numbers for them.
+    orders: BTreeMap<CommandId, (u64, Command)>,
+    /// Commands whose doors have yet to confirm.
+    unanswered: BTreeMap<CommandId, Unanswered>,
     journal_id: String,
     journal_fault: Option<String>,
     next_seq: u64,
@@ -192,6 +209,9 @@ impl Controller {
             at_cache: None,
             held: None,
             refusals: Refusals::default(),
+            commands: restored.commands,
+            orders: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             journal_id: restored.journal.id,
             journal_fault: None,
             next_seq: restored.journal.seq + 1,

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Asker, Controller, Pulse, Waiting, Wanted};
+use super::{Asker, Controller, Pulse, Waiting, Wanted, Who};
 use crate::{
     control::{
         door::{Due, HELD_PULSE},
@@ -32,7 +32,7 @@ impl Controller {
 
     /// Carries out an order. `seq` is the caller's own entry, made just before, which says who ordered what: for an
     /// `access` it is what warrants the strike. What opens waits for the disk as a tap does; what restricts waits for
-    /// nothing. `asker`: a token that is answered when the board has confirmed, or at once where it need not.
+    /// nothing. `asker` is answered when the board has confirmed, or at once where it need not.
     pub(super) fn order(
         &mut self,
         now: Now,
@@ -40,10 +40,10 @@ impl Controller {
         order: &DoorOrder,
         by: &str,
         seq: u64,
-        asker: Option<u64>,
+        asker: Option<Who>,
     ) -> Result<(), OrderRefusal> {
         let modes = self.next_modes(now, door, order)?;
-        let asker = asker.map(|token| Asker { token, seq });
+        let asker = asker.map(|who| Asker { who, seq });
         match order.action {
             DoorAction::Access => {
                 let settings = self.settings.doors.get(usize::from(door.0));
@@ -151,10 +151,10 @@ impl Controller {
         self.note_modes(door);
         match (due, asker) {
             (Some(due), asker) => self.drive(door, due, asker),
-            (None, Some(Asker { token, .. })) => {
+            (None, Some(Asker { who, .. })) => {
                 let said =
                     "the mode is set, but the door's board is not connected: it opens when the board is back";
-                self.answer(token, Err(said.into()));
+                self.answer(who, Err(said.into()));
             }
             (None, None) => {}
         }

@@ -48,6 +48,7 @@ impl Controller {
                 self.feed(now, Delivery { token, again, message });
             }
             UplinkEvent::Ack { message } => self.ack(now, message),
+            UplinkEvent::Command { token, message } => self.command(now, token, message),
             UplinkEvent::Sent { through } => self.outbox.sent(through),
             UplinkEvent::Certificates { ends } => self.certificates = ends,
         }
@@ -113,9 +114,24 @@ impl Controller {
     }
 
     pub(super) fn tell_refusals(&mut self, now: Now) {
-        for sum in self.refusals.take_due(now.mono) {
-            tracing::warn!(sum, "messages from central were rejected");
-            self.record(now, EntryKind::SyncRejected(self.sync_note(sum)));
+        for (what, sum) in self.refusals.take_due(now.mono) {
+            tracing::warn!(sum, what = what.as_str(), "messages from central were rejected");
+            let sum = match what {
+                Refused::Command => EntryKind::CommandRejected {
+                    id: None,
+                    action: None,
+                    door: None,
+                    reason: "too_many",
+                    detail: sum,
+                },
+                Refused::Signature
+                | Refused::Controller
+                | Refused::Content
+                | Refused::Epoch
+                | Refused::Repeat
+                | Refused::Records => EntryKind::SyncRejected(self.sync_note(sum)),
+            };
+            self.record(now, sum);
         }
     }
 
@@ -135,8 +151,15 @@ impl Controller {
     }
 
     pub(super) fn cache_says(&mut self, now: Now, what: CacheEvent) {
-        let token = self.at_cache.take();
+        let token = match what {
+            CacheEvent::Remembered { id } => return self.remembered(now, &id),
+            CacheEvent::NotRemembered { id, detail } => return self.not_remembered(now, &id, detail),
+            CacheEvent::Applied(_) | CacheEvent::Staged(_) | CacheEvent::Failed { .. } => {
+                self.at_cache.take()
+            }
+        };
         match what {
+            CacheEvent::Remembered { .. } | CacheEvent::NotRemembered { .. } => {}
             CacheEvent::Applied(applied) => self.applied(now, applied),
             CacheEvent::Staged(staged) => self.staged(now, staged),
             CacheEvent::Failed { detail } => {
@@ -224,12 +247,20 @@ impl Controller {
         }
     }
 
+    /// Where the link goes, as people are shown it.
+    pub fn broker_is(&mut self, url: String) {
+        self.settings.broker = url;
+    }
+
     pub(super) fn send_sync(&mut self, want: Want) {
-        let message = Sync::of(self.settings.controller.clone(), self.sync.position(), want);
+        let message = Sync {
+            rejected: self.sync.refused(),
+            ..Sync::of(self.settings.controller.clone(), self.sync.position(), want)
+        };
         self.uplink(UplinkCommand::Sync(message));
     }
 
-    fn done(&mut self, token: u64) {
+    pub(super) fn done(&mut self, token: u64) {
         self.uplink(UplinkCommand::Done { token });
     }
 

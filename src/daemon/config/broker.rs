@@ -15,7 +15,7 @@ use crate::drivers::uplink::{
 const PLAIN_PORT: u16 = 1883;
 const TLS_PORT: u16 = 8883;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Broker {
     pub url: String,
     pub address: Address,

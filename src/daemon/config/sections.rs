@@ -7,7 +7,7 @@ use crate::control::settings::RelockOn;
 use crate::domain::{BoardId, Direction, DoorId, ReaderId, Schedule, ZoneId};
 use crate::wire::record::schedule as schedule_of;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Board {
     pub id: Found<BoardId>,
     pub url: String,
@@ -19,7 +19,7 @@ pub struct Board {
     pub poll: Duration,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Door {
     pub id: Found<DoorId>,
     pub name: String,
@@ -37,7 +37,7 @@ pub struct Door {
     pub max_stale: Option<Duration>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Lock {
     pub board: Found<BoardId>,
     pub coil: Found<u8>,
@@ -45,20 +45,20 @@ pub struct Lock {
     pub extended: Duration,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Input {
     pub board: Found<BoardId>,
     pub input: Found<u8>,
     pub invert: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rex {
     pub input: Input,
     pub unlocks: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reader {
     pub id: Found<ReaderId>,
     pub door: Found<DoorId>,
@@ -67,7 +67,7 @@ pub struct Reader {
     pub driver: ReaderDriver,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ReaderDriver {
     /// A PC/SC reader by name, `*` as in a shell.
     Pcsc { name: String },

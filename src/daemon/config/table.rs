@@ -47,6 +47,13 @@ pub struct Found<T> {
     pub key: String,
 }
 
+/// Where it stands makes no difference to what it says.
+impl<T: PartialEq> PartialEq for Found<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
 /// One table. Every key that exists must be asked for before `end`, which says the rest is unknown.
 #[derive(Debug)]
 pub struct Table<'a> {

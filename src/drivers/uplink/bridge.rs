@@ -10,6 +10,9 @@
 //! And it judges whether the broker is alive by its bytes. rumqttc would by the answer to its ping, which can lie
 //! behind more than a keep-alive's worth of other messages.
 
+#[cfg(test)]
+mod tests;
+
 use std::{io, sync::Arc, time::Duration};
 
 use rumqttc::v5::ConnectionError;

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Where they are. All PEM.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
     /// One authority or several, while one takes over from another.
     pub ca: PathBuf,
@@ -38,7 +38,7 @@ pub struct Files {
     pub min: TlsMin,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityFiles {
     /// Our certificate first, then those between it and the authority.
     pub cert: PathBuf,
@@ -78,6 +78,13 @@ pub enum FileError {
     Unusable { key: PathBuf, cert: PathBuf, detail: String },
     #[error("the certificate in {path} (mqtt.{key}) has expired, on {not_after}", path = .path.display())]
     Expired { key: &'static str, path: PathBuf, not_after: At },
+}
+
+impl FileError {
+    /// It is not there, or not to be read by whoever asks: not known to be wrong.
+    pub fn is_unseen(&self) -> bool {
+        matches!(self, FileError::Unreadable { .. })
+    }
 }
 
 /// Larger than any bundle of authorities.
@@ -135,10 +142,10 @@ impl Files {
         // Without an identity nothing is left that can fail.
         let none = || IdentityFiles { cert: self.ca.clone(), key: self.ca.clone() };
         let IdentityFiles { cert, key } = self.identity.clone().unwrap_or_else(none);
-        match error {
-            Error::InconsistentKeys(_) => FileError::Mismatch { key, cert },
-            other => FileError::Unusable { key, cert, detail: other.to_string() },
+        if matches!(error, Error::InconsistentKeys(_)) {
+            return FileError::Mismatch { key, cert };
         }
+        FileError::Unusable { key, cert, detail: error.to_string() }
     }
 
     /// What `latchd check` says of them.
@@ -159,10 +166,11 @@ impl IdentityFiles {
         let chain = certificates("cert_file", &self.cert, digest)?;
         let text = read("key_file", &self.key)?;
         digest.update(&text);
-        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-            pem::Error::NoItemsFound => FileError::NoKey { path: self.key.clone() },
-            // What the library says may quote the line.
-            _ => FileError::NotPem { key: "key_file", path: self.key.clone() },
+        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+            let path = self.key.clone();
+            // What the library says of the others may quote a line of it.
+            let is_none = matches!(error, pem::Error::NoItemsFound);
+            if is_none { FileError::NoKey { path } } else { FileError::NotPem { key: "key_file", path } }
         })?;
         Ok((chain, key))
     }
@@ -177,7 +185,7 @@ impl Loaded {
         let ends = [
             (CertificateOf::Controller, self.own_end),
             (CertificateOf::Authority, authority),
-            (CertificateOf::Broker, broker.and_then(|chain| expiry::earliest(chain))),
+            (CertificateOf::Broker, broker.and_then(expiry::earliest)),
         ];
         let mut ends: Vec<CertificateEnd> = ends
             .into_iter()

@@ -3,6 +3,9 @@
 //! Each look compares what the files look like; only a changed set is read. One that does not fit (half of it
 //! replaced) leaves the last good one in use and is said once. The password is read before every connect.
 
+#[cfg(test)]
+mod tests;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -20,7 +23,7 @@ const WARN_AHEAD: Duration = Duration::from_secs(30 * 86_400);
 const WARN_EVERY: Duration = Duration::from_secs(86_400);
 
 /// User name at the broker, and where the password is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub username: String,
     pub password_file: Option<PathBuf>,
@@ -140,14 +143,7 @@ impl Keeper {
 
     /// Warns of ends that are near, once a day.
     pub fn warn(&mut self, now: At, mono: Mono) {
-        if self.warned.is_some_and(|last| mono.since(last) < WARN_EVERY) {
-            return;
-        }
-        for CertificateEnd { of, not_after } in self.ends() {
-            if not_after.since(now) > WARN_AHEAD {
-                continue;
-            }
-            self.warned = Some(mono);
+        for CertificateEnd { of, not_after } in self.due(now, mono) {
             let days = not_after.since(now).as_secs() / 86_400;
             if not_after <= now {
                 tracing::error!(certificate = of.as_str(), %not_after, "expired; the broker can't be reached");
@@ -155,5 +151,17 @@ impl Keeper {
                 tracing::warn!(certificate = of.as_str(), %not_after, days, "expires soon; renew it");
             }
         }
+    }
+
+    fn due(&mut self, now: At, mono: Mono) -> Vec<CertificateEnd> {
+        if self.warned.is_some_and(|last| mono.since(last) < WARN_EVERY) {
+            return Vec::new();
+        }
+        let near: Vec<CertificateEnd> =
+            self.ends().into_iter().filter(|end| end.not_after.since(now) <= WARN_AHEAD).collect();
+        if !near.is_empty() {
+            self.warned = Some(mono);
+        }
+        near
     }
 }

@@ -3,8 +3,12 @@
 
 pub mod bridge;
 pub mod certificates;
+mod ended;
 pub mod expiry;
 pub mod keeper;
+mod limits;
 pub mod mqtt;
+mod poll;
+mod session;
 pub mod tls;
 pub mod transport;

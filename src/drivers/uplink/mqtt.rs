@@ -1,48 +1,40 @@
-//! MQTT 5 over rumqttc: a fresh client for every connection, a cursor in the journal instead of a queue.
+//! MQTT 5 over rumqttc: a fresh client for every connection, a cursor in the journal instead of a queue, for ever.
 //!
 //! rumqttc loses publishes that were accepted when a session ends; here nothing is accepted that is not also in the
-//! journal (events), repeated until answered (`sync`), or said again after every connect (`status`, `door/…`). Its
-//! event loop is polled in a task of its own, because a poll that is cancelled can leave a session half made.
+//! journal (events), repeated until answered (`sync`), or said again after every connect (`status`, `door/…`).
+//!
+//! ```text
+//!   mqtt      this file: connection after connection, and how long to wait between two
+//!   session   one connection: what is said and heard on it
+//!   poll      rumqttc's event loop, in a task of its own: a poll that is cancelled can leave a session half made
+//!   bridge · transport · tls · certificates · keeper   the stream under it
+//! ```
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::time::Duration;
 
-use rumqttc::{
-    Transport,
-    v5::{
-        AsyncClient, ConnectionError, Event as Happening, EventLoop, Incoming, MqttOptions,
-        mqttbytes::{
-            QoS,
-            v5::{ConnAck, Filter, LastWill, Publish},
-        },
-    },
+use tokio::sync::{
+    mpsc::{Receiver, Sender},
+    watch,
 };
-use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use super::{
-    bridge::{Bridge, Link},
     certificates::Files,
-    keeper::{Account, Keeper, LOOK_EVERY, Login, Ready},
-    transport::{Address, TransportError},
+    ended::{Ended, LinkError},
+    keeper::{Account, Keeper},
+    session::{Session, say},
+    transport::Address,
 };
 use crate::{
     control::{Event, UplinkCommand, UplinkEvent},
-    domain::ControllerId,
     drivers::{backoff::Backoff, clock},
-    wire::{
-        Inbox,
-        feed::{Feed, MessageError},
-        outgoing::{Offline, events, to_json},
-    },
+    wire::Inbox,
 };
 
-#[derive(Debug, Clone)]
+/// What the link is made with. It may change while the link runs: other keys are taken up at once, anything else with
+/// a connection of its own.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    pub controller: ControllerId,
+    pub inbox: Inbox,
     pub broker: Address,
     /// `None`: a plain connection.
     pub tls: Option<Files>,
@@ -51,423 +43,167 @@ pub struct Config {
     pub keep_alive: Duration,
     /// How long the broker keeps what central sends while we are away, in seconds.
     pub session_expiry_s: u32,
-    pub journal_id: String,
 }
 
 /// Where events come from: those from the first number to the second, about so many bytes at most, each with its
 /// number. The daemon puts the journal here.
 pub type EventSource = Box<dyn FnMut(u64, u64, usize) -> Vec<(u64, String)> + Send>;
 
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-enum LinkError {
-    #[error("{0}")]
-    Connection(Box<ConnectionError>),
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    #[error("the broker did not answer within {} s", ANSWER.as_secs())]
-    NoAnswer,
-    #[error("the broker refused the subscriptions: {0}")]
-    Refused(String),
-    #[error("the link has more to send than it can hold")]
-    Full,
-    #[error("the certificates were replaced; connecting with the new ones")]
-    Replaced,
-    #[error("a change could not be stored; the broker is to deliver it again")]
-    Undone,
+/// The journal that is sent.
+pub struct Journal {
+    pub id: String,
+    pub source: EventSource,
 }
 
-type FeedMessage = Result<Feed, MessageError>;
-
-/// How a served connection ended.
-enum Ended {
-    Lost(LinkError),
-    Stopped,
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Journal({})", self.id)
+    }
 }
 
-/// From the start of a connection to the broker's answer.
-const ANSWER: Duration = Duration::from_secs(10);
-/// For the last publishes of a clean stop.
-const FAREWELL: Duration = Duration::from_secs(1);
-/// Largest message taken. Above a snapshot's part of 500 records by far.
-const MAX_INCOMING_BYTES: u32 = 4 << 20;
-/// About how large a message with events gets: below the limits hosted brokers set.
-const MAX_EVENTS_BYTES: usize = 100 * 1024;
-/// Messages central may have under way to us.
-const RECEIVE_MAXIMUM: u16 = 32;
-/// Packets between the poll task and us. Few, because brokers were seen to send far more than `RECEIVE_MAXIMUM`:
-/// what does not fit stays in the socket.
-const PACKETS: usize = 8;
-/// Messages on `feed` read ahead of the one at the controller, so that reading overlaps with storing.
-const READ_AHEAD: usize = 4;
-/// Requests waiting for the event loop. It takes one for every ten packets it reads, so while a broker pours out what
-/// it has kept, acknowledgements pile up: as many as there are packet ids, at most.
-const REQUESTS: usize = (1 << 16) + 512;
+/// A connection that lasted this long was one: the next failure begins from the shortest wait.
+const STEADY: Duration = Duration::from_secs(10);
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// After another client took our id. Coming back takes it from them, who may do the same: never at full speed.
+const FIRST_TRUCE: Duration = Duration::from_secs(30);
+const LONGEST_TRUCE: Duration = Duration::from_secs(300);
 
-/// Serves the link until `commands` is closed.
-pub async fn run(
-    config: Config,
-    inbox: Inbox,
-    mut source: EventSource,
-    events: Sender<Event>,
-    mut commands: Receiver<UplinkCommand>,
-) {
-    let mut tokens = 0;
-    let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(30));
-    let mut said = String::new();
-    let mut keeper = Keeper::new(config.tls.clone(), config.account.clone());
-    loop {
-        let mut session = Session::connect(&config, &inbox, &events, &mut source, &mut tokens, &mut keeper);
-        let ended = session.serve(&mut commands).await;
-        let was_up = session.up;
-        match ended {
-            Ended::Stopped => return,
-            Ended::Lost(error) => {
-                if was_up {
-                    backoff.reset();
-                }
-                let detail = error.to_string();
-                if was_up || said != detail {
-                    tracing::warn!(detail, "no connection to the broker");
-                    say(&events, UplinkEvent::Disconnected { detail: detail.clone() }).await;
-                    said = detail;
-                }
-            }
+/// How long to wait before the next connection.
+struct Waits {
+    failures: Backoff,
+    takeovers: Backoff,
+}
+
+impl Waits {
+    fn new() -> Self {
+        Waits {
+            failures: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            takeovers: Backoff::new(FIRST_TRUCE, LONGEST_TRUCE),
         }
-        drop(session);
-        if rest(backoff.wait(), &mut commands).await.is_none() {
-            return;
+    }
+
+    /// After a connection that was up for so long, if it was.
+    fn after(&mut self, error: &LinkError, lasted: Option<Duration>) -> Duration {
+        let lasted = lasted.unwrap_or_default();
+        if lasted >= STEADY {
+            self.failures.reset();
+        }
+        if lasted >= LONGEST_TRUCE {
+            self.takeovers.reset();
+        }
+        match error {
+            LinkError::TakenOver => self.takeovers.wait(),
+            // Our own doing.
+            LinkError::Replaced | LinkError::Reconfigured => Duration::ZERO,
+            LinkError::Connection(_)
+            | LinkError::Transport(_)
+            | LinkError::NoAnswer
+            | LinkError::Refused(_)
+            | LinkError::NoQos1
+            | LinkError::Unanswered
+            | LinkError::Full
+            | LinkError::Undone => self.failures.wait(),
         }
     }
 }
 
-/// Waits, letting commands fall that have no connection to go to. `None`: told to stop.
-async fn rest(time: Duration, commands: &mut Receiver<UplinkCommand>) -> Option<()> {
+/// Serves the link until `commands` is closed.
+pub async fn run(
+    mut config: watch::Receiver<Config>,
+    mut journal: Journal,
+    events: Sender<Event>,
+    mut commands: Receiver<UplinkCommand>,
+) {
+    let mut tokens = 0;
+    let mut waits = Waits::new();
+    let mut said = String::new();
+    let mut current = config.borrow_and_update().clone();
+    let mut keeper = Keeper::new(current.tls.clone(), current.account.clone());
+    loop {
+        let mut session = Session::connect(&current, &events, &mut journal, &mut tokens, &mut keeper);
+        let error = match session.serve(&mut commands, &mut config).await {
+            Ended::Stopped => return,
+            Ended::Lost(error) => error,
+        };
+        let lasted = session.up_since.map(|since| clock::instant() - since);
+        drop(session);
+        let detail = error.to_string();
+        if lasted.is_some() || said != detail {
+            complain(&error, &detail);
+            say(&events, UplinkEvent::Disconnected { detail: detail.clone() }).await;
+            said = detail;
+        }
+        if rest(waits.after(&error, lasted), &mut commands, &mut config).await.is_none() {
+            return;
+        }
+        let next = config.borrow_and_update().clone();
+        if (&next.tls, &next.account) != (&current.tls, &current.account) {
+            keeper = Keeper::new(next.tls.clone(), next.account.clone());
+        }
+        current = next;
+    }
+}
+
+fn complain(error: &LinkError, detail: &str) {
+    match error {
+        // A person must find the other one.
+        LinkError::TakenOver => tracing::error!(detail, "no connection to the broker"),
+        LinkError::Replaced | LinkError::Reconfigured => tracing::info!(detail, "connecting anew"),
+        LinkError::Connection(_)
+        | LinkError::Transport(_)
+        | LinkError::NoAnswer
+        | LinkError::Refused(_)
+        | LinkError::NoQos1
+        | LinkError::Unanswered
+        | LinkError::Full
+        | LinkError::Undone => tracing::warn!(detail, "no connection to the broker"),
+    }
+}
+
+/// Waits, letting commands fall that have no connection to go to; a new configuration is not waited with. `None`: told
+/// to stop.
+async fn rest(
+    time: Duration,
+    commands: &mut Receiver<UplinkCommand>,
+    config: &mut watch::Receiver<Config>,
+) -> Option<()> {
     let end = tokio::time::sleep(time);
     tokio::pin!(end);
     loop {
         tokio::select! {
             () = &mut end => return Some(()),
+            Ok(()) = config.changed() => return Some(()),
             command = commands.recv() => { command?; }
         }
     }
 }
 
-async fn say(events: &Sender<Event>, what: UplinkEvent) {
-    if events.send(Event::Uplink(what)).await.is_err() {
-        tracing::debug!("the link has nobody to report to");
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// One connection.
-struct Session<'a> {
-    config: &'a Config,
-    inbox: &'a Inbox,
-    events: &'a Sender<Event>,
-    client: AsyncClient,
-    packets: Receiver<Result<Incoming, LinkError>>,
-    poll: tokio::task::JoinHandle<()>,
-    source: &'a mut EventSource,
-    /// Messages on `feed` that wait, read already (what was read is taken out when it goes to the controller). The
-    /// first one is at the controller, under the number `tokens`.
-    feed: VecDeque<(Publish, Option<FeedMessage>)>,
-    tokens: &'a mut u64,
-    keeper: &'a mut Keeper,
-    shown: Shown,
-    up: bool,
-}
-
-/// The certificates the broker showed, once it has.
-type Shown = Arc<OnceLock<Arc<Vec<CertificateDer<'static>>>>>;
-
-impl Drop for Session<'_> {
-    fn drop(&mut self) {
-        self.poll.abort();
-    }
-}
-
-impl<'a> Session<'a> {
-    fn connect(
-        config: &'a Config,
-        inbox: &'a Inbox,
-        events: &'a Sender<Event>,
-        source: &'a mut EventSource,
-        tokens: &'a mut u64,
-        keeper: &'a mut Keeper,
-    ) -> Self {
-        let ready = keeper.ready().map_err(TransportError::from);
-        let login = ready.as_ref().ok().and_then(|ready| ready.login.clone());
-        let listen = |ready: Ready| Bridge::listen(config.broker.clone(), ready.tls, config.keep_alive);
-        let bridge = ready.and_then(listen);
-        let socket = bridge.as_ref().map_or("", Bridge::name);
-        let (client, event_loop) = AsyncClient::new(options(config, socket, login), REQUESTS);
-        let (sender, packets) = channel(PACKETS);
-        let shown = Shown::default();
-        let poll = tokio::spawn(poll(bridge, event_loop, sender, shown.clone()));
-        let feed = VecDeque::new();
-        Session {
-            config,
-            inbox,
-            events,
-            client,
-            packets,
-            poll,
-            source,
-            feed,
-            tokens,
-            keeper,
-            shown,
-            up: false,
-        }
+    #[test]
+    fn a_connection_that_ends_soon_makes_the_next_wait_longer_and_a_steady_one_does_not() {
+        let mut waits = Waits::new();
+        let mut after = |s: u64| waits.after(&LinkError::Unanswered, Some(Duration::from_secs(s)));
+        let soon: Vec<Duration> = (0..20).map(|_| after(1)).collect();
+        assert!(soon[0] <= FIRST_WAIT && soon[19] >= LONGEST_WAIT / 2, "{soon:?}");
+        assert!(after(10) <= FIRST_WAIT);
     }
 
-    async fn serve(&mut self, commands: &mut Receiver<UplinkCommand>) -> Ended {
-        let patience = tokio::time::sleep(ANSWER);
-        tokio::pin!(patience);
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        loop {
-            let step = tokio::select! {
-                packet = self.packets.recv(), if self.feed.len() < READ_AHEAD => match packet {
-                    Some(Ok(packet)) => self.packet(packet).await,
-                    Some(Err(error)) => Err(error),
-                    None => Err(LinkError::NoAnswer),
-                },
-                command = commands.recv() => match command {
-                    Some(command) => self.command(command).await,
-                    None => {
-                        self.farewell().await;
-                        return Ended::Stopped;
-                    }
-                },
-                () = &mut patience, if !self.up => Err(LinkError::NoAnswer),
-                _ = look.tick() => self.look().await,
-            };
-            if let Err(error) = step {
-                return Ended::Lost(self.cause().unwrap_or(error));
-            }
-        }
+    #[test]
+    fn another_client_with_our_id_is_left_alone_for_longer_each_time() {
+        let mut waits = Waits::new();
+        let mut after = |s: u64| waits.after(&LinkError::TakenOver, Some(Duration::from_secs(s)));
+        let truces: Vec<Duration> = (0..10).map(|_| after(40)).collect();
+        assert!(truces[0] >= FIRST_TRUCE / 2 && truces[9] >= LONGEST_TRUCE / 2, "{truces:?}");
+        assert!(after(300) <= FIRST_TRUCE, "it was gone for long");
     }
 
-    /// Looks at the certificates: whether they were replaced, and when they end.
-    async fn look(&mut self) -> Result<(), LinkError> {
-        self.keeper.warn(clock::wall(), clock::mono());
-        if let Some(ends) = self.keeper.news() {
-            say(self.events, UplinkEvent::Certificates { ends }).await;
-        }
-        if !self.up || !self.keeper.is_replaced() {
-            return Ok(());
-        }
-        // With a goodbye, so that the broker does not send the will: the next connection is a moment away.
-        self.leave().await;
-        Err(LinkError::Replaced)
-    }
-
-    /// Why the event loop ended, if it did: it takes no requests any more, but the reason waits behind packets.
-    fn cause(&mut self) -> Option<LinkError> {
-        std::iter::from_fn(|| self.packets.try_recv().ok()).find_map(Result::err)
-    }
-
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the other packets are the event loop's business")]
-    async fn packet(&mut self, packet: Incoming) -> Result<(), LinkError> {
-        match packet {
-            Incoming::ConnAck(answer) => {
-                let filter = |suffix| Filter::new(self.topic(suffix), QoS::AtLeastOnce);
-                self.client
-                    .try_subscribe_many([filter("feed"), filter("ack")])
-                    .map_err(|_| LinkError::Full)?;
-                // From here on: what the broker has kept for us comes before its answer to the subscription, and
-                // what we publish comes behind the subscription.
-                self.up = true;
-                let detail = self.config.broker.to_string();
-                tracing::info!(broker = detail, "connected");
-                let is_resumed = answer.session_present;
-                say(self.events, UplinkEvent::Connected { detail, is_resumed }).await;
-                self.keeper.met(self.shown.get().cloned());
-                self.look().await
-            }
-            Incoming::SubAck(answer) => {
-                use rumqttc::v5::mqttbytes::v5::SubscribeReasonCode::Success;
-                match answer.return_codes.iter().find(|c| !matches!(c, Success(_))) {
-                    Some(code) => Err(LinkError::Refused(format!("{code:?}"))),
-                    None => Ok(()),
-                }
-            }
-            Incoming::Publish(publish) => self.received(publish).await,
-            _ => Ok(()),
-        }
-    }
-
-    async fn received(&mut self, publish: Publish) -> Result<(), LinkError> {
-        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-        if topic == self.topic("feed") {
-            let message = self.inbox.feed(&publish.payload);
-            self.feed.push_back((publish, Some(message)));
-            if self.feed.len() == 1 {
-                self.offer().await;
-            }
-            return Ok(());
-        }
-        if topic == self.topic("ack") {
-            let message = self.inbox.ack(&publish.payload);
-            say(self.events, UplinkEvent::Ack { message }).await;
-        }
-        self.client.try_ack(&publish).map_err(|_| LinkError::Full)
-    }
-
-    /// Hands the first waiting message to the controller.
-    async fn offer(&mut self) {
-        let first = self.feed.front_mut();
-        if let Some((message, again)) = first.and_then(|(p, message)| Some((message.take()?, p.dup))) {
-            *self.tokens += 1;
-            say(self.events, UplinkEvent::Feed { token: *self.tokens, again, message }).await;
-        }
-    }
-
-    async fn command(&mut self, command: UplinkCommand) -> Result<(), LinkError> {
-        if !self.up {
-            return Ok(());
-        }
-        match command {
-            // One that was at the controller when an earlier connection ended is delivered again.
-            UplinkCommand::Done { token } if token != *self.tokens => Ok(()),
-            UplinkCommand::Done { .. } => {
-                if let Some((publish, _)) = self.feed.pop_front() {
-                    self.client.try_ack(&publish).map_err(|_| LinkError::Full)?;
-                    self.offer().await;
-                }
-                Ok(())
-            }
-            UplinkCommand::Undone => Err(LinkError::Undone),
-            UplinkCommand::Sync(sync) => self.publish("sync", false, to_json(&sync)),
-            UplinkCommand::Status(status) => self.publish("status", true, to_json(&status)),
-            UplinkCommand::Door(state) => {
-                self.publish(&format!("door/{}", state.door), true, to_json(&state))
-            }
-            UplinkCommand::SendEvents { from, through } => self.send_events(from, through).await,
-        }
-    }
-
-    async fn send_events(&mut self, from: u64, through: u64) -> Result<(), LinkError> {
-        let lines = (self.source)(from, through, MAX_EVENTS_BYTES);
-        let Some(last) = lines.last().map(|(seq, _)| *seq) else {
-            tracing::error!(from, through, "the journal does not hold what is to be sent");
-            return Ok(());
-        };
-        let texts = lines.iter().map(|(_, text)| text.as_str());
-        self.publish("events", false, events(&self.config.controller, &self.config.journal_id, texts))?;
-        say(self.events, UplinkEvent::Sent { through: last }).await;
-        Ok(())
-    }
-
-    fn publish(&self, suffix: &str, retain: bool, payload: String) -> Result<(), LinkError> {
-        self.client
-            .try_publish(self.topic(suffix), QoS::AtLeastOnce, retain, payload)
-            .map_err(|_| LinkError::Full)
-    }
-
-    /// Says goodbye as the will would, and waits a moment for the broker to have it.
-    async fn farewell(&mut self) {
-        if !self.up {
-            return;
-        }
-        let offline = to_json(&Offline::of(self.config.controller.clone()));
-        if self.publish("status", true, offline).is_ok() {
-            self.leave().await;
-        }
-    }
-
-    async fn leave(&mut self) {
-        if self.client.try_disconnect().is_err() {
-            return;
-        }
-        let closed = async { while let Some(Ok(_)) = self.packets.recv().await {} };
-        if tokio::time::timeout(FAREWELL, closed).await.is_err() {
-            tracing::debug!("the broker did not take the farewell in time");
-        }
-    }
-
-    fn topic(&self, suffix: &str) -> String {
-        topic(&self.config.controller, suffix)
-    }
-}
-
-fn topic(controller: &ControllerId, suffix: &str) -> String {
-    format!("latch/v1/{controller}/{suffix}")
-}
-
-fn options(config: &Config, socket: &str, login: Option<Login>) -> MqttOptions {
-    // A Unix socket has no port.
-    let mut options = MqttOptions::new(config.controller.as_str(), socket, 0);
-    let will = LastWill::new(
-        topic(&config.controller, "status"),
-        to_json(&Offline::of(config.controller.clone())),
-        QoS::AtLeastOnce,
-        true,
-        None,
-    );
-    options
-        .set_transport(Transport::unix())
-        .set_keep_alive(config.keep_alive)
-        .set_clean_start(false)
-        .set_last_will(will)
-        .set_manual_acks(true)
-        .set_connection_timeout(ANSWER.as_secs())
-        .set_outgoing_inflight_upper_limit(64);
-    options.set_session_expiry_interval(Some(config.session_expiry_s));
-    options.set_receive_maximum(Some(RECEIVE_MAXIMUM));
-    options.set_max_packet_size(Some(MAX_INCOMING_BYTES));
-    if let Some(Login { username, password }) = login {
-        options.set_credentials(username, password);
-    }
-    options
-}
-
-async fn poll(
-    bridge: Result<Bridge, TransportError>,
-    event_loop: EventLoop,
-    packets: Sender<Result<Incoming, LinkError>>,
-    shown: Shown,
-) {
-    if let Err(end) = converse(bridge, event_loop, &packets, shown).await {
-        // Nobody listens any more when the connection was given up.
-        let _heard = packets.send(Err(end)).await;
-    }
-}
-
-/// Until the connection ends, or nobody takes its packets.
-async fn converse(
-    bridge: Result<Bridge, TransportError>,
-    mut event_loop: EventLoop,
-    packets: &Sender<Result<Incoming, LinkError>>,
-    shown: Shown,
-) -> Result<(), LinkError> {
-    let mut link = bridge?.open().await?;
-    if let Some(certificates) = link.certificates.take() {
-        let _only_once = shown.set(certificates);
-    }
-    loop {
-        // The bridge says when a broker is silent; rumqttc would give up one whose answer to its ping comes late.
-        event_loop.state.await_pingresp = false;
-        let packet = match event_loop.poll().await {
-            Ok(Happening::Incoming(packet)) => packet,
-            Ok(Happening::Outgoing(_)) => continue,
-            Err(error) => return Err(LinkError::Connection(Box::new(link.why(error).await?))),
-        };
-        if let Incoming::ConnAck(answer) = &packet {
-            agree(&mut link, &mut event_loop, answer);
-        }
-        if packets.send(Ok(packet)).await.is_err() {
-            return Ok(());
-        }
-    }
-}
-
-/// The broker may want to be pinged more often. rumqttc has taken that up, and 0 too, which would be all the time.
-fn agree(link: &mut Link, event_loop: &mut EventLoop, answer: &ConnAck) {
-    let asked = answer.properties.as_ref().and_then(|p| p.server_keep_alive);
-    let agreed = link.agree(asked);
-    // It takes nothing below this, but from a broker.
-    if agreed >= Duration::from_secs(5) {
-        event_loop.options.set_keep_alive(agreed);
+    #[test]
+    fn what_we_did_ourselves_is_not_waited_for() {
+        let mut waits = Waits::new();
+        assert_eq!(waits.after(&LinkError::Reconfigured, Some(Duration::ZERO)), Duration::ZERO);
     }
 }

@@ -9,6 +9,7 @@ use std::{fmt, io, sync::Arc};
 use tokio_rustls::rustls::{
     AlertDescription, CertificateError, ClientConfig, Error, PeerIncompatible, RootCertStore,
     SupportedProtocolVersion,
+    client::Resumption,
     crypto::ring::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, UnixTime},
     version::{TLS12, TLS13},
@@ -44,10 +45,13 @@ pub fn client(roots: RootCertStore, identity: Option<Identity>, min: TlsMin) -> 
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(min.versions())?
         .with_root_certificates(roots);
-    match identity {
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key),
-        None => Ok(builder.with_no_client_auth()),
-    }
+    let mut config = match identity {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
+        None => builder.with_no_client_auth(),
+    };
+    // A session that is resumed is not verified again: a certificate that has ended since would do.
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 /// Why TLS with the broker failed.
@@ -84,8 +88,12 @@ pub enum TlsError {
 }
 
 fn listed(names: &[String]) -> String {
-    // What is presented comes from a stranger: cut it.
-    let named: Vec<String> = names.iter().take(5).map(|name| name.chars().take(80).collect()).collect();
+    // The library says `DnsName("broker.example")`. What is presented comes from a stranger: cut it.
+    let bare = |name: &String| {
+        let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+        inner.trim_matches('"').chars().take(80).collect()
+    };
+    let named: Vec<String> = names.iter().take(5).map(bare).collect();
     if named.is_empty() { String::new() } else { format!("; it is for {}", named.join(", ")) }
 }
 

@@ -20,7 +20,7 @@ use super::{certificates::FileError, tls::TlsError};
 use crate::drivers::clock;
 
 /// The broker's place.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// A name, or an IPv4 or IPv6 address without brackets.
     pub host: String,
@@ -53,9 +53,9 @@ pub enum TransportError {
     HandshakeTimeout,
     #[error("the broker hung up in the TLS handshake: {0}; is that its TLS port?")]
     Handshake(io::Error),
-    #[error("the broker has been silent for {} s", .0.as_secs())]
+    #[error("the broker has been silent for {} s", .0.as_secs_f32())]
     Silent(Duration),
-    #[error("the broker has taken nothing for {} s", .0.as_secs())]
+    #[error("the broker has taken nothing for {} s", .0.as_secs_f32())]
     Stuck(Duration),
     #[error("the broker closed the connection")]
     Closed,

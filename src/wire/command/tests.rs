@@ -119,13 +119,17 @@ fn with_keys_one_that_is_not_signed_is_refused_and_still_answered() {
 
 #[test]
 fn a_result_is_written_as_the_contract_has_it() {
-    let result = |outcome, reason: Option<&str>| {
+    let result = |outcome, reason, refused| {
         let controller = ControllerId::new("oslo-1").unwrap();
         let id = CommandId::new("cmd-7").unwrap();
-        json!(CommandResult { controller, id, outcome, reason: reason.map(str::to_owned) })
+        json!(CommandResult { controller, id, outcome, reason, refused })
     };
     let done = json!({"controller": "oslo-1", "id": "cmd-7", "outcome": "done"});
-    assert_eq!(result(Outcome::Done, None), done);
+    assert_eq!(result(Outcome::Done, None, Vec::new()), done);
+    let side = RefusedDoor { door: DoorId::new("side").unwrap(), reason: "door_locked_open" };
+    let partly = json!({"controller": "oslo-1", "id": "cmd-7", "outcome": "done", "reason": "partly",
+        "refused": [{"door": "side", "reason": "door_locked_open"}]});
+    assert_eq!(result(Outcome::Done, Some("partly"), vec![side]), partly);
     let refused = json!({"controller": "oslo-1", "id": "cmd-7", "outcome": "refused", "reason": "expired"});
-    assert_eq!(result(Outcome::Refused, Some("expired")), refused);
+    assert_eq!(result(Outcome::Refused, Some("expired"), Vec::new()), refused);
 }

@@ -131,6 +131,7 @@ fn sync_problems(report: &StatusReport, site: &Site) -> Vec<Problem> {
     if sync.central_at.is_none() {
         found.push(Problem::warning("nothing has been synced: central was never heard".into()));
     }
+    found.extend(sync::endings(sync, site).into_iter().map(|(tone, text)| Problem { tone, text }));
     if sync.rejected > 0 {
         found.push(Problem::warning(format!("{} from central refused", count(sync.rejected, "record"))));
     }

@@ -1,6 +1,6 @@
 //! `sync`, `journal verify`: how far central and the controller agree.
 
-use latchd::wire::control::{SyncReport, VerifyReport};
+use latchd::wire::control::{CertificateReport, SyncReport, VerifyReport};
 
 use super::{
     Site, Style, Tone, count,
@@ -19,9 +19,59 @@ pub fn sync(report: &SyncReport, site: &Site, style: Style) -> String {
             ("refused", Cell::toned(refused_tone(report), &refused(report))),
             ("queue", format!("{} not yet acknowledged by central", count(report.queue, "event")).into()),
             ("digest", report.digest.as_str().into()),
+            ("certificates", certificates(report, site)),
         ],
         style,
     )
+}
+
+/// Days before a certificate's end from which it is a problem.
+const SOON_DAYS: u64 = 30;
+
+/// When the link's certificates end, the first first.
+fn certificates(report: &SyncReport, site: &Site) -> Cell {
+    let said: Vec<String> = report.certificates.iter().map(|one| ends(one, site)).collect();
+    let tones = report.certificates.iter().map(|one| tone_of(one, site));
+    let tone = tones.max_by_key(|tone| (*tone == Tone::Bad, *tone == Tone::Warning));
+    Cell::toned(tone.unwrap_or(Tone::Plain), &said.join("; "))
+}
+
+/// "broker's ends in 12 d (Sat 5 Dec)".
+fn ends(one: &CertificateReport, site: &Site) -> String {
+    let CertificateReport { certificate, not_after } = one;
+    let day = site.brief(*not_after);
+    if *not_after <= site.now {
+        return format!("{certificate}'s has ended ({day})");
+    }
+    format!("{certificate}'s {} ({day})", left(one, site))
+}
+
+fn left(one: &CertificateReport, site: &Site) -> String {
+    format!("ends in {} d", days_left(one, site))
+}
+
+fn days_left(one: &CertificateReport, site: &Site) -> u64 {
+    one.not_after.since(site.now).as_secs() / 86_400
+}
+
+fn tone_of(one: &CertificateReport, site: &Site) -> Tone {
+    match one.not_after <= site.now {
+        true => Tone::Bad,
+        false if days_left(one, site) < SOON_DAYS => Tone::Warning,
+        false => Tone::Plain,
+    }
+}
+
+/// Certificates that need a person, as sentences.
+pub fn endings(report: &SyncReport, site: &Site) -> Vec<(Tone, String)> {
+    let near = report.certificates.iter().map(|one| (tone_of(one, site), one));
+    near.filter(|(tone, _)| *tone != Tone::Plain)
+        .map(|(tone, one)| {
+            let day = site.brief(one.not_after);
+            let when = if tone == Tone::Bad { "has ended".into() } else { left(one, site) };
+            (tone, format!("the {}'s certificate {when} ({day}): renew it", one.certificate))
+        })
+        .collect()
 }
 
 /// After `sync resync`.
@@ -132,6 +182,28 @@ mod tests {
         insta::assert_snapshot!(all.join("\n"), @r"
         a snapshot has been asked for; latchctl sync shows it arrive
         a snapshot will be asked for as soon as the broker is reached
+        ");
+    }
+
+    #[test]
+    fn certificates_say_how_long_they_hold_and_which_need_a_person() {
+        let mut report = samples::normal();
+        let end = |certificate: &str, not_after: &str| CertificateReport {
+            certificate: certificate.into(),
+            not_after: latchd::domain::At::parse(not_after).unwrap(),
+        };
+        report.sync.certificates = vec![
+            end("controller", "2026-11-23T07:59:59Z"),
+            end("broker", "2026-12-23T07:59:59Z"),
+            end("authority", "2026-12-23T08:00:00Z"),
+        ];
+        let site = Site::of(&report);
+        let shown = sync(&report.sync, &site, PLAIN).lines().last().unwrap().to_owned();
+        let endings: Vec<String> = endings(&report.sync, &site).into_iter().map(|(_, text)| text).collect();
+        insta::assert_snapshot!(format!("{shown}\n{}", endings.join("\n")), @r"
+        certificates  controller's has ended (08:59:59); broker's ends in 29 d (Wed 23 Dec 08:59:59); authority's ends in 30 d (Wed 23 Dec 09:00)
+        the controller's certificate has ended (08:59:59): renew it
+        the broker's certificate ends in 29 d (Wed 23 Dec 08:59:59): renew it
         ");
     }
 

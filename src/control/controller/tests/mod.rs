@@ -8,6 +8,7 @@ mod links;
 mod modes;
 mod operator;
 mod passages;
+mod remote;
 mod schedules;
 mod strikes;
 mod time;
@@ -24,6 +25,7 @@ use crate::{
         JournalEvent, Note, OperatorEvent, OperatorRequest, ReaderEvent, Recorded, Replaced, UplinkCommand,
         UplinkEvent, Warrant,
         clock::{ClockSettings, Reading},
+        commands_taken::CommandsTaken,
         index::Index,
         leaf::LeafRules,
         let_in::LetIn,
@@ -32,8 +34,8 @@ use crate::{
         },
     },
     domain::{
-        At, BoardId, ControllerId, Direction, DoorAction, DoorId, DoorOrder, Entry, Mono, ReaderId, Uid,
-        ZoneId,
+        At, BoardId, CommandId, ControllerId, Direction, DoorAction, DoorId, DoorOrder, Entry, Mono,
+        ReaderId, Uid, ZoneId,
     },
     wire::{
         Digest, UidHasher,
@@ -74,6 +76,7 @@ struct Start {
     heard: Heard,
     journal: JournalEnd,
     modes: BTreeMap<DoorId, StoredModes>,
+    commands: Vec<(CommandId, At)>,
     synchronised: bool,
     wall_off_s: i64,
 }
@@ -86,6 +89,7 @@ impl Default for Start {
             heard: Heard { central_at: At::parse(START).ok() },
             journal: JournalEnd { id: JOURNAL.into(), ..JournalEnd::default() },
             modes: BTreeMap::new(),
+            commands: Vec::new(),
             synchronised: true,
             wall_off_s: 0,
         }
@@ -105,8 +109,10 @@ impl Rig {
             index.apply(None, Some(&record(&value, &hasher).unwrap()));
         }
         let reading = read(START_MONO, start.wall_off_s, start.synchronised);
-        let Start { position, let_in, heard, journal, modes, synchronised, wall_off_s } = start;
-        let restored = Restored { index, position, let_in, heard, journal, modes, remarks: Vec::new() };
+        let Start { position, let_in, heard, journal, modes, commands, synchronised, wall_off_s } = start;
+        let commands = CommandsTaken::new(commands);
+        let remarks = Vec::new();
+        let restored = Restored { index, position, let_in, heard, journal, modes, commands, remarks };
         let (controller, started) = Controller::new(settings, hasher.clone(), restored, reading);
         Rig { controller, hasher, mono: START_MONO, wall_off_s, synchronised, started }
     }
@@ -347,6 +353,7 @@ fn line(action: &Action) -> String {
         Action::Cache(CacheCommand::Stage { part, .. }) => {
             format!("stage {} {}/{}", part.id, part.part, part.parts)
         }
+        Action::Cache(CacheCommand::Remember { id, .. }) => format!("remember {id}"),
         Action::Cache(CacheCommand::Note(note)) => match note {
             Note::Heard(_) => "note heard".into(),
             Note::Checkpoint { seq } => format!("note checkpoint {seq}"),
@@ -386,6 +393,13 @@ fn said(command: &UplinkCommand) -> String {
             )
         }
         UplinkCommand::SendEvents { from, through } => format!("send {from} to {through}"),
+        UplinkCommand::Result(result) => {
+            let why = result.reason.map(|why| format!(": {why}")).unwrap_or_default();
+            let at: Vec<String> =
+                result.refused.iter().map(|r| format!("{} ({})", r.door, r.reason)).collect();
+            let at = if at.is_empty() { String::new() } else { format!(" at {}", at.join(", ")) };
+            format!("result {} {:?}{why}{at}", result.id, result.outcome)
+        }
     }
 }
 

@@ -8,16 +8,16 @@ use std::{
     time::Duration,
 };
 
-use sled::{Db, Tree};
+use sled::{Batch, Db, Tree};
 
 use super::{CacheError, Config, records};
 use crate::{
     control::{
-        Applied, Note, Part, Removal, Staged,
+        Applied, Note, Part, Removal, Staged, commands_taken,
         index::{Index, Owners},
         let_in::LetIn,
     },
-    domain::{At, BookingId, DoorId, HolderId, Record, UidHash},
+    domain::{At, BookingId, CommandId, DoorId, HolderId, Record, UidHash},
     wire::{
         Digest,
         feed::Sealed,
@@ -52,6 +52,8 @@ pub struct Database {
     meta: Tree,
     let_in: Tree,
     modes: Tree,
+    /// Ids of commands, with when they expire.
+    commands: Tree,
     generation: u64,
     records: Tree,
     position: Position,
@@ -86,6 +88,8 @@ pub struct Loaded {
     pub let_in: LetIn,
     pub heard: Heard,
     pub modes: BTreeMap<DoorId, StoredModes>,
+    /// Ids of commands that were taken, and when they expire.
+    pub commands: Vec<(CommandId, At)>,
     /// Journal entries after this one may say more about who has been let in, and about doors' modes.
     pub checkpoint: u64,
     /// Why the cache had to be set aside, if it had: a sentence for the journal.
@@ -121,6 +125,7 @@ impl Database {
             .map_err(CacheError::sled("opened"))?;
         let open = |name: String| db.open_tree(name).map_err(CacheError::sled("opened"));
         let (meta, let_in, modes) = (open("meta".into())?, open("let_in".into())?, open("modes".into())?);
+        let commands = open("commands".into())?;
         check_owner(&meta, &config, was_there)?;
         let generation = number(&meta, KEY_GENERATION)?;
         let records = open(tree_name(generation))?;
@@ -130,8 +135,19 @@ impl Database {
             None => return Err(CacheError::Damaged("its records are gone".into())),
         };
         let path = path.to_owned();
-        let database =
-            Database { config, path, db, meta, let_in, modes, generation, records, position, staging: None };
+        let database = Database {
+            config,
+            path,
+            db,
+            meta,
+            let_in,
+            modes,
+            commands,
+            generation,
+            records,
+            position,
+            staging: None,
+        };
         database.drop_other_generations()?;
         database.flush()?;
         Ok(database)
@@ -261,6 +277,19 @@ impl Database {
         Ok(removal)
     }
 
+    /// Keeps, durably, that a command has been taken.
+    pub fn remember(&self, id: &CommandId, expires_at: At, now: At) -> Result<(), CacheError> {
+        let mut batch = Batch::default();
+        for (known, until) in self.load_commands()? {
+            if commands_taken::is_over(until, now) {
+                batch.remove(known.as_str());
+            }
+        }
+        batch.insert(id.as_str(), encode(&expires_at)?);
+        self.commands.apply_batch(batch).map_err(CacheError::sled("written"))?;
+        self.flush()
+    }
+
     pub fn note(&self, note: &Note) -> Result<(), CacheError> {
         match note {
             Note::Heard(heard) => put(&self.meta, KEY_HEARD, heard),
@@ -311,6 +340,7 @@ impl Database {
             heard: get(&self.meta, KEY_HEARD)?.unwrap_or_default(),
             modes: self.load_modes()?,
             checkpoint: number(&self.meta, KEY_CHECKPOINT)?,
+            commands: self.load_commands()?,
             recovered: None,
         })
     }
@@ -337,6 +367,17 @@ impl Database {
             }
         }
         Ok(modes)
+    }
+
+    fn load_commands(&self) -> Result<Vec<(CommandId, At)>, CacheError> {
+        let mut commands = Vec::new();
+        for pair in &self.commands {
+            let (key, value) = pair.map_err(CacheError::sled("read"))?;
+            if let Ok(id) = CommandId::new(&String::from_utf8_lossy(&key)) {
+                commands.push((id, decode(&value)?));
+            }
+        }
+        Ok(commands)
     }
 
     /// A snapshot that was interrupted, or one that was replaced and not yet removed.

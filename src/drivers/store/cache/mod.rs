@@ -105,6 +105,12 @@ fn run(mut database: Database, commands: Receiver<CacheCommand>, events: &Sender
                 Ok(staged) => Some(CacheEvent::Staged(staged)),
                 Err(error) => Some(CacheEvent::Failed { detail: error.to_string() }),
             },
+            CacheCommand::Remember { id, expires_at, now } => {
+                Some(match database.remember(&id, expires_at, now) {
+                    Ok(()) => CacheEvent::Remembered { id },
+                    Err(error) => CacheEvent::NotRemembered { id, detail: error.to_string() },
+                })
+            }
             CacheCommand::Note(note) => {
                 if let Err(error) = database.note(&note) {
                     tracing::warn!(%error, "a note was not kept");

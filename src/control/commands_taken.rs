@@ -1,0 +1,66 @@
+//! Which of central's commands have been taken, so that none ever is a second time: by id, until it has expired.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{At, CommandId};
+
+/// Most ids kept. A command lives five minutes at most, so this is more than thirty a second; beyond it none is taken.
+const MOST: usize = 10_000;
+/// How long after its expiry an id is let go of, in seconds: clocks are corrected.
+const MARGIN_S: i64 = 60;
+
+/// Whether a command that expires then need no longer be known.
+pub fn is_over(expires_at: At, now: At) -> bool {
+    expires_at.plus_s(MARGIN_S) < now
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommandsTaken(BTreeMap<CommandId, At>);
+
+impl CommandsTaken {
+    pub fn new(taken: impl IntoIterator<Item = (CommandId, At)>) -> Self {
+        CommandsTaken(taken.into_iter().collect())
+    }
+
+    pub fn holds(&self, id: &CommandId) -> bool {
+        self.0.contains_key(id)
+    }
+
+    /// Takes one; `false`: there is no room to remember it.
+    pub fn take(&mut self, id: &CommandId, expires_at: At, now: At) -> bool {
+        self.0.retain(|_, until| !is_over(*until, now));
+        if self.0.len() >= MOST {
+            return false;
+        }
+        self.0.insert(id.clone(), expires_at);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: i64) -> At {
+        At::parse("2026-11-23T09:00:00Z").unwrap().plus_s(s)
+    }
+
+    fn id(text: &str) -> CommandId {
+        CommandId::new(text).unwrap()
+    }
+
+    #[test]
+    fn an_id_is_known_until_well_after_its_expiry() {
+        let mut taken = CommandsTaken::default();
+        assert!(taken.take(&id("a"), at(60), at(0)));
+        assert!(taken.take(&id("b"), at(200), at(120)) && taken.holds(&id("a")));
+        assert!(taken.take(&id("c"), at(200), at(121)) && !taken.holds(&id("a")));
+    }
+
+    #[test]
+    fn what_cannot_be_remembered_is_not_taken() {
+        let mut taken = CommandsTaken::new((0..MOST).map(|n| (id(&format!("c-{n}")), at(60))));
+        assert!(!taken.take(&id("one-more"), at(60), at(0)));
+        assert!(taken.take(&id("one-more"), at(300), at(121)));
+    }
+}
