@@ -22,6 +22,11 @@
 
 #[path = "tap/board.rs"]
 mod board;
+#[allow(dead_code, reason = "the sync bench asks for more")]
+#[path = "shared/daemon.rs"]
+mod daemon;
+#[path = "shared/figures.rs"]
+mod figures;
 #[path = "tap/floor.rs"]
 mod floor;
 #[path = "tap/report.rs"]
@@ -64,7 +69,7 @@ impl Bench {
         let Bench { site, floor, board, hand } = self;
         match whose {
             Whose::Floor => hand.tap(floor.reader(), board, Floor::COIL, || floor.look_again()),
-            Whose::Daemon => hand.tap(site.reader(), board, Site::COIL, || ()),
+            Whose::Daemon => hand.tap(site.reader(), board, daemon::COIL, || ()),
         }
     }
 
@@ -94,13 +99,13 @@ fn main() {
     let site = Site::start(&disk.path().join("state"), desk.path(), board.address());
     let mut hand = Hand::new();
     for _ in 0..TAPS_A_TURN {
-        hand.tap(site.reader(), &board, Site::COIL, || ());
+        hand.tap(site.reader(), &board, daemon::COIL, || ());
     }
     let event_bytes = site.granted_event_bytes();
     let floor = Floor::start(&disk.path().join("floor"), desk.path(), board.address(), event_bytes);
     let mut bench = Bench { site, floor, board, hand };
     bench.taps(Whose::Floor, TAPS_A_TURN);
-    let before = report::Machine::look(disk.path());
+    let before = figures::Machine::look(disk.path());
     let rounds: Vec<Round> = (0..ROUNDS).map(|number| bench.round(number)).collect();
     let expected = TAPS_A_TURN + ROUNDS * TAPS_A_ROUND;
     let recorded = bench.site.stop(expected);

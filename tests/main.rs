@@ -9,6 +9,8 @@
     reason = "a test fails by panicking where it stands, in its helping functions too"
 )]
 
+mod adversary;
+mod asked;
 mod contract;
 mod daemon;
 mod latchctl;

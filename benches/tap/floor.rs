@@ -12,7 +12,7 @@ use std::{
 
 use hardware_sim::{board::FLASH_ON_BASE, pn532::Pn532};
 
-use super::site::STRIKE_UNITS;
+use super::daemon::STRIKE_UNITS;
 
 /// Wakes the chip, then SAMConfiguration; the answer is an ACK and nine bytes.
 const BEGIN: [u8; 16] = [0x55, 0x55, 0, 0, 0, 0, 0, 0xFF, 5, 0xFB, 0xD4, 0x14, 1, 0, 1, 0x16];

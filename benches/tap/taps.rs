@@ -18,7 +18,7 @@ pub const CARDS: u8 = 16;
 /// again a little later.
 const PAUSE: Duration = Duration::from_millis(110);
 /// The pause is longer by up to this, by lot: else taps would keep step with the daemon's polling of the board.
-const PAUSE_MORE_MS: u64 = 20;
+const PAUSE_MORE: Duration = Duration::from_millis(20);
 /// What takes longer is a defect.
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -55,7 +55,7 @@ impl Hand {
         assert_eq!(strike.coil, coil, "another strike was driven");
         let listed = self.listed_at(reader, coil);
         afterwards();
-        self.pause();
+        self.pause_for(PAUSE, PAUSE_MORE);
         (strike.at - listed).as_nanos() as u64
     }
 
@@ -67,9 +67,10 @@ impl Hand {
         news.iter().rfind(|entry| entry.what == Seen::Listed).unwrap().at
     }
 
-    fn pause(&mut self) {
+    /// Lets `time` pass, and up to `more` by lot.
+    pub fn pause_for(&mut self, time: Duration, more: Duration) {
         self.lot = self.lot.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let until = now() + PAUSE + Duration::from_millis((self.lot >> 33) % PAUSE_MORE_MS);
+        let until = now() + time + more.mul_f64((self.lot >> 33) as f64 / f64::from(1_u32 << 31));
         while let Some(left) = until.checked_duration_since(now()).filter(|left| !left.is_zero()) {
             thread::park_timeout(left);
         }

@@ -78,12 +78,14 @@ pub struct SyncSession {
     position: Position,
     want: Want,
     snapshot: Option<Snapshot>,
-    /// The snapshot that came into force last: repeats of its parts mean nothing.
-    done_id: Option<String>,
+    /// The snapshot that came into force last, by its name and what it was as of: repeats of its parts mean nothing.
+    done: Option<(String, u64)>,
     /// The highest number seen, by its epoch: what is missing when it is above `applied`.
     seen: (u64, u64),
     /// A gap has been said.
     in_gap: bool,
+    /// What the last `sync` asked for.
+    asked: Want,
     /// The broker has lost what it held for us: the next `sync` asks for what may have been in it.
     ask_again: bool,
     /// Commands refused since the last snapshot because nobody knows their action.
@@ -102,9 +104,10 @@ impl SyncSession {
             position,
             want,
             snapshot: None,
-            done_id: None,
+            done: None,
             seen: (0, 0),
             in_gap: false,
+            asked: Want::Nothing,
             ask_again: false,
             actions_refused: 0,
             connected: false,
@@ -184,8 +187,8 @@ impl SyncSession {
         }
         let applied = self.position.applied;
         if items.is_empty() && last == applied {
-            // Central says that there is nothing newer.
-            if self.want == Want::Changes {
+            // Central says that there is nothing newer; it is to hear that nothing is wanted any more.
+            if self.want == Want::Changes || self.asked == Want::Changes {
                 self.settle(now);
             }
             return Step::Nothing;
@@ -226,8 +229,9 @@ impl SyncSession {
     }
 
     fn part(&mut self, now: Mono, part: Part, refused: Option<String>) -> Step {
-        let is_in_force = self.done_id.as_ref() == Some(&part.id) && part.epoch == self.position.epoch;
-        if is_in_force && self.want != Want::Snapshot {
+        // A central that counts from the first again after its restart gives a later one the same name.
+        let is_done = self.done.as_ref().is_some_and(|(id, last)| *id == part.id && part.last <= *last);
+        if is_done && part.epoch == self.position.epoch && self.want != Want::Snapshot {
             return Step::Repeat(format!("part {} of a snapshot came again, which is in force", part.part));
         }
         if part.epoch == self.position.epoch && part.last < self.position.applied {
@@ -271,7 +275,7 @@ impl SyncSession {
 
     /// A snapshot is on disk and in force.
     pub fn in_force(&mut self, now: Mono, id: String, position: Position) {
-        self.done_id = Some(id);
+        self.done = Some((id, position.applied));
         self.actions_refused = 0;
         self.snapshot = None;
         self.want = Want::Nothing;
@@ -332,7 +336,8 @@ impl SyncSession {
             self.repeat_at = Some(now.plus(self.repeat_after));
             self.repeat_after = (self.repeat_after * 2).min(LAST_REPEAT);
         }
-        Some(if asks_once { Want::Changes } else { self.want })
+        self.asked = if asks_once { Want::Changes } else { self.want };
+        Some(self.asked)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::site::{Builder, CONTROLLER, Site, eventually, eventually_asking};
 const ANNA: &str = "04A1B2C3D4E5F6";
 
 /// A site whose central is this test: it has been given an empty list of epoch 5.
-fn site() -> (Site, Line) {
+pub fn site() -> (Site, Line) {
     let mut site = Builder::new().without_central().prepared();
     let line = Line::open(&site.broker.url());
     site.daemon.start();

@@ -19,6 +19,7 @@ mod revocation;
 mod secrecy;
 mod signed;
 mod silence;
+mod sync_faults;
 mod taps;
 mod technician;
 mod tls;

@@ -9,26 +9,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    dead: Arc<AtomicBool>,
+    /// Nothing arrives at the broker.
+    mute: Arc<AtomicBool>,
+    /// Nothing arrives from it.
+    deaf: Arc<AtomicBool>,
 }
 
 impl Proxy {
     pub fn to(port: u16) -> Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let own = listener.local_addr().expect("bound").port();
-        let dead = Arc::new(AtomicBool::new(false));
-        let state = Arc::clone(&dead);
+        let (mute, deaf) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (to_broker, from_broker) = (Arc::clone(&mute), Arc::clone(&deaf));
         let broker = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 let Ok(far) = TcpStream::connect(broker) else { continue };
                 let (near_too, far_too) = (near.try_clone().expect("one"), far.try_clone().expect("one"));
-                let (one, other) = (Arc::clone(&state), Arc::clone(&state));
+                let (one, other) = (Arc::clone(&to_broker), Arc::clone(&from_broker));
                 spawn(move || carry(near, far, &one));
                 spawn(move || carry(far_too, near_too, &other));
             }
         });
-        Proxy { port: own, dead }
+        Proxy { port: own, mute, deaf }
     }
 
     pub fn port(&self) -> u16 {
@@ -37,11 +40,18 @@ impl Proxy {
 
     /// From now on what is sent arrives nowhere, in both directions, and nobody is told.
     pub fn die(&self) {
-        self.dead.store(true, Ordering::Release);
+        self.deaf.store(true, Ordering::Release);
+        self.mute();
+    }
+
+    /// From now on nothing the daemon says arrives, and it still hears everything.
+    pub fn mute(&self) {
+        self.mute.store(true, Ordering::Release);
     }
 
     pub fn revive(&self) {
-        self.dead.store(false, Ordering::Release);
+        self.mute.store(false, Ordering::Release);
+        self.deaf.store(false, Ordering::Release);
     }
 }
 

@@ -438,7 +438,7 @@ impl Controller {
         self.uplink(UplinkCommand::Status(Status {
             controller: self.settings.controller.clone(),
             online: true,
-            since: self.uplink.since.unwrap_or(now.wall),
+            since: self.uplink.since.unwrap_or(now.wall).floor_ms(),
             version: self.settings.version,
             epoch: position.epoch,
             applied: position.applied,

@@ -158,6 +158,15 @@ fn a_snapshot_that_is_in_force_is_not_staged_again_unless_one_is_wanted() {
 }
 
 #[test]
+fn a_later_snapshot_with_the_name_of_the_one_in_force_is_no_repeat_of_it() {
+    let mut s = staged(2);
+    s.in_force(at(0), "s-1".into(), position(4, 900));
+    assert_eq!(outcome(&mut s, part(4, 901, "s-1", 1, 3)), ("stage s-1 1/3".into(), "nothing"));
+    let repeat = outcome(&mut s, part(4, 900, "s-1", 2, 3)).0;
+    assert_ne!(repeat, "stage s-1 2/3");
+}
+
+#[test]
 fn a_part_that_was_not_stored_starts_the_snapshot_over() {
     let mut s = staged(1);
     assert_eq!(outcome(&mut s, part(4, 900, "s-1", 2, 3)).0, "stage s-1 2/3");
@@ -280,4 +289,19 @@ fn a_snapshot_of_which_no_more_comes_holds_no_change_back() {
     assert_eq!(s.deadline(), Some(at(patience)));
     assert_eq!(s.take_due(at(patience)), Some(Want::Changes), "asked for when patience ends");
     assert!(matches!(s.receive(at(patience + 1), changes(EPOCH, 11, 11)), Step::Apply { .. }));
+}
+
+/// Else central would take it for one that still waits, for as long as nothing changes.
+#[test]
+fn a_controller_that_hears_that_nothing_is_newer_says_that_it_wants_nothing() {
+    let mut s = session();
+    s.connected(at(0), false);
+    assert_eq!(s.take_due(at(0)), Some(Want::Changes));
+    assert_eq!(s.deadline(), None, "asked once");
+    assert_eq!(s.receive(at(100), changes(EPOCH, APPLIED + 1, APPLIED)), Step::Nothing);
+    assert_eq!(s.deadline(), Some(at(1000)));
+    assert_eq!(s.take_due(at(1000)), Some(Want::Nothing));
+    // Said once more by whoever, it is no news.
+    assert_eq!(s.receive(at(2000), changes(EPOCH, APPLIED + 1, APPLIED)), Step::Nothing);
+    assert_eq!(s.deadline(), None);
 }

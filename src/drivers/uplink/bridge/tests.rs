@@ -32,7 +32,12 @@ async fn only_this_process_gets_in() {
     let accepted = tokio::spawn(accept(bridge.listener));
     let address = format!("ABSTRACT-CONNECT:{}", name.trim_start_matches('\0'));
     let mut command = Command::new("socat");
-    command.args(["-u", &address, "-"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // -T: one that is let in hears nothing, and must end all the same.
+    command
+        .args(["-T", "2", "-u", &address, "-"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let stranger = tokio::task::spawn_blocking(move || command.status());
     stranger.await.unwrap().expect("socat is needed for this test");
     assert!(!accepted.is_finished(), "a stranger got in");
