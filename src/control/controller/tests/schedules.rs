@@ -116,3 +116,16 @@ fn a_lockdown_lies_over_the_schedule_and_its_release_shows_it_again() {
     rig.order(1, "entrance", "lock_down_release");
     assert_eq!(mode(&rig), "unlocked");
 }
+
+#[test]
+fn one_occurrence_follows_another_without_a_gap() {
+    let mut rig = Rig::new();
+    let days = json!([{"days": ["mon"], "from": "10:00", "to": "10:01"}, {"days": ["mon"], "from": "10:01", "to": "11:00"}]);
+    rig.controller.settings.doors[0].unlock_schedule = Some(schedule(&days, "unlock_schedule").unwrap());
+    rig.board_up("b-1", CLOSED);
+    rig.recorded(3);
+    let said = pass(&mut rig, 61);
+    assert!(!said.iter().any(|s| s.starts_with("secure")), "{said:?}");
+    assert_eq!(said.iter().filter(|s| s.contains("door.mode_changed")).count(), 1);
+    assert_eq!(mode(&rig), "unlocked");
+}
