@@ -6,7 +6,7 @@ use super::{Asker, Controller, Pulse, Waiting, Wanted};
 use crate::{
     control::{
         door::Edge,
-        event::{Action, BoardCommand, BoardEvent, Feedback, Inputs, UplinkCommand, Warrant},
+        event::{Action, BoardCommand, BoardEvent, Feedback, Inputs, Recorded, UplinkCommand, Warrant},
         index::DoorNo,
         leaf::Input,
     },
@@ -108,9 +108,29 @@ impl Controller {
         self.record(now, EntryKind::LockFaultEnded { door, detail: "the board confirms again".into() });
     }
 
+    /// Done. Who asked is told so when it is on disk, too: what they were told must outlast a power cut.
     pub(super) fn answer_done(&mut self, asker: Option<Asker>) {
-        if let Some(Asker { who, seq }) = asker {
-            self.answer(who, Ok(seq));
+        let Some(asker) = asker else { return };
+        let through = self.next_seq - 1;
+        if self.outbox.recorded_through() >= through {
+            return self.answer(asker.who, Ok(asker.seq));
+        }
+        self.unrecorded.push_back((through, asker));
+        if let Some(detail) = self.journal_fault.clone() {
+            self.answer_unrecorded(&detail);
+        }
+    }
+
+    pub(super) fn answer_recorded(&mut self, recorded: Recorded) {
+        while let Some((_, asker)) = self.unrecorded.pop_front_if(|(through, _)| *through <= recorded.seq()) {
+            self.answer(asker.who, Ok(asker.seq));
+        }
+    }
+
+    /// The disk does not take it now. It is done all the same, and nobody should wait for ever to hear that.
+    pub(super) fn answer_unrecorded(&mut self, detail: &str) {
+        for (_, asker) in std::mem::take(&mut self.unrecorded) {
+            self.answer(asker.who, Err(format!("it is done, but could not be recorded yet: {detail}")));
         }
     }
 

@@ -14,7 +14,10 @@ mod taps;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 pub use queries::{ExplainError, Subject};
 use remote::Unanswered;
@@ -160,6 +163,8 @@ pub struct Controller {
     commands: CommandsTaken,
     /// Commands that wait until it is on disk that they were taken, and the link's numbers for them.
     orders: BTreeMap<CommandId, (u64, Command)>,
+    /// Who is told that something is done once the journal is on disk through this entry.
+    unrecorded: VecDeque<(u64, Asker)>,
     /// Commands whose doors have yet to confirm.
     unanswered: BTreeMap<CommandId, Unanswered>,
     journal_id: String,
@@ -211,6 +216,7 @@ impl Controller {
             refusals: Refusals::default(),
             commands: restored.commands,
             orders: BTreeMap::new(),
+            unrecorded: VecDeque::new(),
             unanswered: BTreeMap::new(),
             journal_id: restored.journal.id,
             journal_fault: None,
@@ -315,9 +321,13 @@ impl Controller {
                 self.journal_fault = None;
                 self.outbox.recorded(recorded.seq());
                 self.release_recorded(now, recorded);
+                self.answer_recorded(recorded);
                 self.want_status(now);
             }
-            JournalEvent::Failed { detail } => self.journal_fault = Some(detail),
+            JournalEvent::Failed { detail } => {
+                self.answer_unrecorded(&detail);
+                self.journal_fault = Some(detail);
+            }
         }
     }
 

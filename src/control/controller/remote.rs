@@ -56,6 +56,7 @@ enum Refusal {
 #[derive(Debug)]
 pub(super) struct Unanswered {
     doors: usize,
+    opens_once: bool,
     /// The first fault of one that did not.
     fault: Option<String>,
     /// Doors that did not take it.
@@ -178,45 +179,35 @@ impl Controller {
             let reason = bid.refused.first().map(|refused| refused.reason);
             return self.result(id.clone(), Outcome::Refused, reason, bid.refused);
         }
-        match order.action {
-            DoorAction::Access => self.open_doors(now, bid),
-            DoorAction::Lock
-            | DoorAction::Unlock
-            | DoorAction::Block
-            | DoorAction::Unblock
-            | DoorAction::LockDown
-            | DoorAction::LockDownRelease
-            | DoorAction::LockOpen
-            | DoorAction::LockOpenRelease => self.change_modes(now, bid),
-        }
+        self.carry_out(now, bid);
     }
 
-    /// Each change of mode makes an entry of its own.
-    fn change_modes(&mut self, now: Now, bid: Bid<'_>) {
-        let reason = if bid.refused.is_empty() { DONE } else { PARTLY };
-        let seq = self.executed(now, bid.id, bid.command, bid.by, (bid.command.door(), reason));
-        for no in bid.willing {
-            if let Err(why) = self.order(now, no, &bid.order, bid.by, seq, None) {
-                tracing::error!(id = %bid.id, %why, "a door that had agreed to a command refused it");
-            }
-        }
-        self.done_by(bid.id.clone(), bid.refused);
-    }
-
-    /// Each opening stands on an entry of its own, and is answered when the board has confirmed it.
-    fn open_doors(&mut self, now: Now, bid: Bid<'_>) {
+    /// Answered when every door has confirmed, and what was done is on disk. Each opening stands on an entry of its own;
+    /// a change of mode makes its own.
+    fn carry_out(&mut self, now: Now, bid: Bid<'_>) {
         let Bid { id, by, command, order, willing, refused } = bid;
-        self.unanswered.insert(id.clone(), Unanswered { doors: willing.len(), fault: None, refused });
+        let reason = if refused.is_empty() { DONE } else { PARTLY };
+        let opens_once = order.action == DoorAction::Access;
+        let waiting = Unanswered { doors: willing.len(), opens_once, fault: None, refused };
+        self.unanswered.insert(id.clone(), waiting);
+        let mut own_entry = None;
         for no in willing {
-            let door = self.door_id(no).map(|door| door.to_string());
-            let seq = self.executed(now, id, command, by, (door, DONE));
+            let seq = match own_entry.filter(|_| !opens_once) {
+                Some(seq) => seq,
+                None => {
+                    let door =
+                        if opens_once { self.door_id(no).map(|d| d.to_string()) } else { command.door() };
+                    self.executed(now, id, command, by, (door, if opens_once { DONE } else { reason }))
+                }
+            };
+            own_entry = Some(seq);
             if let Err(why) = self.order(now, no, &order, by, seq, Some(Who::Central(id.clone()))) {
                 self.door_answered(id.clone(), Err(why.to_string()));
             }
         }
     }
 
-    /// A door that was opened on a command has confirmed, or has not.
+    /// A door that was told something by a command has confirmed, or has not.
     pub(super) fn door_answered(&mut self, id: CommandId, answer: OperatorAnswer) {
         let Some(open) = self.unanswered.get_mut(&id) else { return };
         open.doors = open.doors.saturating_sub(1);
@@ -226,15 +217,12 @@ impl Controller {
         if open.doors > 0 {
             return;
         }
-        match self.unanswered.remove(&id) {
-            Some(Unanswered { fault: None, refused, .. }) => self.done_by(id, refused),
-            Some(Unanswered { fault: Some(why), refused, .. }) => {
-                // What was tried stands in the journal, and so does the lock's fault.
-                tracing::warn!(%id, why, "a command could not be carried out");
-                self.result(id, Outcome::Refused, Some("lock_fault"), refused);
-            }
-            None => {}
-        }
+        let Some(Unanswered { opens_once, fault, refused, .. }) = self.unanswered.remove(&id) else { return };
+        let Some(why) = fault else { return self.done_by(id, refused) };
+        // What was tried stands in the journal, and so does the lock's fault. A mode is set all the same.
+        tracing::warn!(%id, why, "a door did not confirm a command");
+        let outcome = if opens_once { Outcome::Refused } else { Outcome::Done };
+        self.result(id, outcome, Some("lock_fault"), refused);
     }
 
     fn executed(

@@ -34,10 +34,21 @@ impl Rig {
         self.when(Event::Cache(CacheEvent::Remembered { id: CommandId::new(id).unwrap() }))
     }
 
-    /// From the message to the moment it is done, recorded and all.
-    fn ordered(&mut self, id: &str, action: &str, door: &str) -> Vec<String> {
+    /// From the message to what is done before any entry is on disk.
+    fn bidden(&mut self, id: &str, action: &str, door: &str) -> Vec<String> {
         assert_eq!(self.bid(1, &message(id, action, door)), [format!("remember {id}")]);
         self.remembered(id)
+    }
+
+    /// The same, and then the entries are on disk.
+    fn ordered(&mut self, id: &str, action: &str, door: &str) -> Vec<String> {
+        let mut said = self.bidden(id, action, door);
+        let last =
+            said.iter().filter_map(|line| line.strip_prefix("append ")?.split(' ').next()?.parse().ok());
+        if let Some(last) = last.max() {
+            said.extend(self.recorded(last));
+        }
+        said
     }
 }
 
@@ -83,7 +94,6 @@ fn who_asked_for_what_stands_in_its_entry() {
 fn a_board_that_does_not_do_it_is_said() {
     let mut rig = up();
     rig.ordered("cmd-7", "access", "entrance");
-    rig.recorded(4);
     let said = rig.board("b-1", BoardEvent::Failed { ticket: 4, detail: "no answer".into() });
     assert_eq!(results(&said), ["result cmd-7 Refused: lock_fault"]);
 }
@@ -230,19 +240,30 @@ fn every_door_is_meant_by_a_star_and_those_that_refuse_are_named() {
 #[test]
 fn a_lockdown_takes_effect_before_any_disk_has_it() {
     let mut rig = up();
-    rig.ordered("cmd-1", "lock_down", "*");
+    let said = rig.bidden("cmd-1", "lock_down", "*");
+    assert_eq!(results(&said), [""; 0], "what is said to be done outlasts a power cut");
     assert_eq!(rig.door("vault").mode, DoorMode::LockedDown);
     let denied = rig.handle(Event::Reader {
         reader: ReaderId::new("entrance-in").unwrap(),
         what: ReaderEvent::Tap(Uid::parse(HOST).unwrap()),
     });
     assert_eq!(entries(&denied)[0]["reason"], "door_locked_down");
+    assert_eq!(results(&rig.recorded(20)), ["result cmd-1 Done"]);
+}
+
+#[test]
+fn a_mode_is_set_though_a_board_does_not_confirm_and_that_is_said() {
+    let mut rig = up();
+    rig.ordered("cmd-1", "unlock", "entrance");
+    let said = rig.board("b-1", BoardEvent::Failed { ticket: 5, detail: "no answer".into() });
+    assert_eq!(results(&said), ["result cmd-1 Done: lock_fault"]);
+    assert_eq!(rig.door("entrance").mode, DoorMode::Unlocked);
 }
 
 #[test]
 fn access_to_every_door_is_answered_when_the_last_has_confirmed() {
     let mut rig = up();
-    let said = rig.ordered("cmd-7", "access", "*");
+    let said = rig.bidden("cmd-7", "access", "*");
     let entries: Vec<&String> = said.iter().filter(|line| line.ends_with("command.executed")).collect();
     assert_eq!(
         entries,
@@ -260,8 +281,9 @@ fn a_timed_unlock_ends_by_itself() {
     let mut order = message("cmd-7", "unlock", "entrance");
     order["for_s"] = json!(30);
     rig.bid(1, &order);
-    let said = rig.remembered("cmd-7");
-    assert_eq!(results(&said), ["result cmd-7 Done"]);
+    rig.remembered("cmd-7");
+    rig.recorded(5);
+    assert_eq!(results(&rig.pulsed("b-1", 5)), ["result cmd-7 Done"]);
     assert_eq!(rig.door("entrance").mode, DoorMode::Unlocked);
     rig.later_ms(30_000).tick();
     assert_eq!(rig.door("entrance").mode, DoorMode::Locked);
