@@ -19,7 +19,12 @@
 //!
 //! **Tap during a resync.** The taps of `./dev bench tap`, with no resync and with one after the other, by turns.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that meets a defect must stop, not report a figure")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark that meets a defect must stop, not report a figure"
+)]
 
 #[path = "sync/asking.rs"]
 mod asking;

@@ -10,6 +10,7 @@
 )]
 
 mod adversary;
+mod asked;
 mod contract;
 mod daemon;
 mod latchctl;

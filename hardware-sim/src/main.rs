@@ -16,7 +16,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Board(board::verb::Args),
-    Central(central::verb::Args),
+    Central(Box<central::verb::Args>),
     Reader(pn532::verb::Args),
     Card(card::verb::Args),
     Demo(demo::Args),

@@ -24,8 +24,8 @@
 
 use std::time::Duration;
 
-use super::{event::Warrant, modes::Modes};
-use crate::domain::{At, Contact, CredentialId, DoorAlarm, DoorMode, HolderId, LockState, Mono};
+use super::{event::Warrant, leaf::Leaf, modes::Modes};
+use crate::domain::{At, Contact, CredentialId, DoorMode, HolderId, LockState, Mono};
 
 /// One pulse of a mode that keeps the door open, and when the next one follows: a daemon that stood still for half of
 /// it lets no door fall shut, and one that died leaves none open for longer than it.
@@ -46,7 +46,11 @@ pub struct Door {
     board_up: bool,
     pub lock: LockState,
     pub contact: Contact,
-    pub alarm: DoorAlarm,
+    pub leaf: Leaf,
+    /// The entry of the last `door.opened` or `door.closed`.
+    pub moved_seq: u64,
+    /// The button has been pressed for too long.
+    pub button_stuck: bool,
     /// What its board does not confirm.
     pub fault: Option<String>,
     rex: Option<bool>,
@@ -93,7 +97,11 @@ pub struct Passed {
 pub enum Edge {
     Opened,
     Closed,
+    /// Where it is, at the first reading: no event.
+    FoundOpen,
+    FoundClosed,
     RexPressed,
+    RexReleased,
 }
 
 impl Door {
@@ -127,6 +135,17 @@ impl Door {
                 hold
             }
         }
+    }
+
+    /// The leaf has moved as the strike waited for: it is dropped, unless a mode keeps the door open, or it is driven
+    /// for somebody who came since. Whether there is something to switch off.
+    pub fn relock(&mut self, now: Mono) -> bool {
+        let is_driven = self.pulse.is_some_and(|pulse| pulse < self.moved_seq);
+        if self.drive != Drive::Rest || !is_driven {
+            return false;
+        }
+        self.drive = Drive::Closing { ticket: self.moved_seq, at: now };
+        self.board_up
     }
 
     pub fn exit_asked(&mut self, until: Mono) {
@@ -204,14 +223,19 @@ impl Door {
         match (before, now) {
             (Contact::Closed, Contact::Open) => Some(Edge::Opened),
             (Contact::Open, Contact::Closed) => Some(Edge::Closed),
+            (Contact::Unknown, Contact::Open) => Some(Edge::FoundOpen),
+            (Contact::Unknown, Contact::Closed) => Some(Edge::FoundClosed),
             _ => None,
         }
     }
 
     /// The button's level. Held down while the board came, it counts when it is pressed again.
     pub fn rex_reads(&mut self, pressed: bool) -> Option<Edge> {
-        let before = self.rex.replace(pressed);
-        (before == Some(false) && pressed).then_some(Edge::RexPressed)
+        match (self.rex.replace(pressed), pressed) {
+            (Some(false), true) => Some(Edge::RexPressed),
+            (Some(true), false) => Some(Edge::RexReleased),
+            (None | Some(_), _) => None,
+        }
     }
 
     pub fn pulse_sent(&mut self, ticket: u64) {
@@ -272,5 +296,12 @@ impl Door {
 
     pub fn rex_lost(&mut self) {
         self.rex = None;
+    }
+
+    /// What a technician must know: what the board does not confirm, or a button that is stuck.
+    pub fn trouble(&self) -> Option<String> {
+        let stuck =
+            || self.button_stuck.then(|| "the exit button has been pressed for over a minute".to_owned());
+        self.fault.clone().or_else(stuck)
     }
 }

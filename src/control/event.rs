@@ -58,6 +58,8 @@ pub enum Feedback {
     NotNow,
     /// The door could not be driven.
     Fault,
+    /// The door stands open, and will be said to be held open.
+    StandsOpen,
 }
 
 /// A board's discrete inputs, read all at once: bit n is input n. A board has at most 64.

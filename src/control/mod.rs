@@ -10,6 +10,7 @@ pub mod decide;
 pub mod door;
 pub mod event;
 pub mod index;
+pub mod leaf;
 pub mod let_in;
 pub mod modes;
 pub mod outbox;

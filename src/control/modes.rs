@@ -5,7 +5,10 @@
 //!   ─────────────────────────────────────────────  the highest layer that is there is the mode
 //!   unlocked until …                               `unlock` with a time
 //!   ─────────────────────────────────────────────
-//!   base      locked | unlocked | blocked          `lock`, `unlock`, `block`, `unblock` set it, and end what is above
+//!   scheduled until …                              its schedule, while the base is locked
+//!   ─────────────────────────────────────────────
+//!   base      locked | unlocked | blocked          `lock`, `unlock`, `block`, `unblock` set it; the first two end the
+//!                                                  rest of the schedule's occurrence, all four a time
 //! ```
 //!
 //! A release, or the end of a time, takes its layer away: what shows is what was. A time that ran out beneath counts
@@ -62,6 +65,9 @@ struct Held {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Modes {
     base: DoorMode,
+    scheduled_until: Option<End>,
+    /// When the occurrence of the schedule ends that opened it last: each does so once.
+    schedule_done: Option<At>,
     unlocked_until: Option<End>,
     held: Option<Held>,
 }
@@ -72,15 +78,43 @@ impl Modes {
         match (self.held, self.unlocked_until) {
             (Some(held), _) => held.mode,
             (None, Some(_)) => DoorMode::Unlocked,
+            (None, None) if self.is_scheduled() => DoorMode::Unlocked,
             (None, None) => self.base,
         }
+    }
+
+    /// Whether it is the schedule that opens it.
+    pub fn is_scheduled(&self) -> bool {
+        let is_beneath = self.held.is_some() || self.unlocked_until.is_some();
+        !is_beneath && self.base == DoorMode::Locked && self.scheduled_until.is_some()
     }
 
     /// When the mode ends by itself.
     pub fn end(&self) -> Option<End> {
         match self.held {
             Some(held) => held.until,
-            None => self.unlocked_until,
+            None => self.unlocked_until.or(self.scheduled_until.filter(|_| self.is_scheduled())),
+        }
+    }
+
+    /// An occurrence of its schedule is on until then. It opens the door once: who locks it meanwhile is not overruled.
+    pub fn scheduled(&self, now: Now, closes_at: At) -> Modes {
+        if self.schedule_done == Some(closes_at) {
+            return *self;
+        }
+        let for_s = u32::try_from(closes_at.since(now.wall).as_secs() + 1).unwrap_or(u32::MAX);
+        let end = End { mono: now.mono.plus(closes_at.since(now.wall)), wall: Some(closes_at), for_s };
+        let scheduled_until = (self.base != DoorMode::Unlocked).then_some(end);
+        Modes { scheduled_until, schedule_done: Some(closes_at), ..*self }
+    }
+
+    /// No occurrence of its schedule is on, or none that can be told by this clock; another that ends at `closes_at` is.
+    pub fn unscheduled(&self, closes_at: Option<At>) -> Modes {
+        match self.scheduled_until {
+            Some(end) if end.wall != closes_at => {
+                Modes { scheduled_until: None, schedule_done: None, ..*self }
+            }
+            Some(_) | None => *self,
         }
     }
 
@@ -90,12 +124,14 @@ impl Modes {
         self.takes(order.action)?;
         let end = order.for_s().map(|for_s| End::after(now, for_s));
         let held = |mode| Modes { held: Some(Held { mode, until: end }), ..*self };
-        let based = |base| Modes { base, unlocked_until: None, held: None };
+        let based = |base| Modes { base, unlocked_until: None, held: None, ..*self };
+        let settled = |base| Modes { scheduled_until: None, ..based(base) };
         let next = match order.action {
             A::Access => *self,
-            A::Lock | A::Unblock => based(DoorMode::Locked),
+            A::Lock => settled(DoorMode::Locked),
+            A::Unblock => based(DoorMode::Locked),
             A::Unlock if end.is_some() => Modes { unlocked_until: end, ..*self },
-            A::Unlock => based(DoorMode::Unlocked),
+            A::Unlock => settled(DoorMode::Unlocked),
             A::Block => based(DoorMode::Blocked),
             A::LockDown => held(DoorMode::LockedDown),
             A::LockOpen => held(DoorMode::LockedOpen),
@@ -123,6 +159,7 @@ impl Modes {
     pub fn without_ended(mut self, now: Now) -> Modes {
         let is_over = |end: Option<End>| end.is_some_and(|end| end.is_over(now));
         self.held = self.held.filter(|held| !is_over(held.until));
+        self.scheduled_until = self.scheduled_until.filter(|end| !end.is_over(now));
         if self.held.is_none() && is_over(self.unlocked_until) {
             self.unlocked_until = None;
         }
@@ -133,6 +170,8 @@ impl Modes {
         StoredModes {
             seq,
             base: self.base,
+            scheduled_until: self.scheduled_until.map(|end| end.stored()),
+            schedule_done: self.schedule_done,
             unlocked_until: self.unlocked_until.map(|end| end.stored()),
             held: self.held.map(|held| (held.mode, held.until.map(|end| end.stored()))),
         }
@@ -140,9 +179,11 @@ impl Modes {
 
     /// The mode that was stored, whatever became of it since.
     pub fn shown(stored: &StoredModes) -> DoorMode {
+        let is_scheduled = stored.scheduled_until.is_some() && stored.base == DoorMode::Locked;
         match (stored.held, stored.unlocked_until) {
             (Some((mode, _)), _) => mode,
             (None, Some(_)) => DoorMode::Unlocked,
+            (None, None) if is_scheduled => DoorMode::Unlocked,
             (None, None) => stored.base,
         }
     }
@@ -154,19 +195,47 @@ impl Modes {
             let end = until.map(|until| End::restored(until, now));
             (end != Some(None)).then_some(Held { mode, until: end.flatten() })
         });
-        let unlocked_until = stored.unlocked_until.and_then(|until| End::restored(until, now));
-        Modes { base: stored.base, unlocked_until, held }
+        let left = |until: Option<StoredEnd>| until.and_then(|until| End::restored(until, now));
+        Modes {
+            base: stored.base,
+            scheduled_until: left(stored.scheduled_until),
+            schedule_done: stored.schedule_done,
+            unlocked_until: left(stored.unlocked_until),
+            held,
+        }
     }
 }
 
-/// What an entry `door.mode_changed` of the journal makes of what was stored before it.
-pub fn replay(stored: &StoredModes, seq: u64, to: DoorMode, timed: Option<StoredEnd>) -> StoredModes {
+/// An entry `door.mode_changed` of the journal.
+#[derive(Debug, Clone, Copy)]
+pub struct Changed<'a> {
+    pub seq: u64,
+    pub to: DoorMode,
+    pub by: &'a str,
+    pub until: Option<StoredEnd>,
+}
+
+/// Who changes a mode when a schedule does.
+pub const BY_SCHEDULE: &str = "schedule";
+
+/// What such an entry makes of what was stored before it.
+pub fn replay(stored: &StoredModes, entry: Changed<'_>) -> StoredModes {
+    let Changed { seq, to, by, until } = entry;
     let beneath = StoredModes { seq, held: None, ..*stored };
+    let is_schedule = until.is_some() && stored.scheduled_until.map(|end| end.at) == until.map(|end| end.at);
     match to {
-        DoorMode::LockedDown | DoorMode::LockedOpen => StoredModes { held: Some((to, timed)), ..beneath },
-        DoorMode::Unlocked if timed.is_some() => StoredModes { unlocked_until: timed, ..beneath },
-        DoorMode::Locked | DoorMode::Unlocked | DoorMode::Accessed | DoorMode::Blocked => {
-            StoredModes { base: to, unlocked_until: None, ..beneath }
+        DoorMode::LockedDown | DoorMode::LockedOpen => StoredModes { held: Some((to, until)), ..beneath },
+        DoorMode::Unlocked if until.is_some() && by == BY_SCHEDULE => {
+            StoredModes { scheduled_until: until, schedule_done: until.and_then(|end| end.at), ..beneath }
+        }
+        // What was above the schedule has gone.
+        DoorMode::Unlocked if is_schedule => {
+            StoredModes { base: DoorMode::Locked, unlocked_until: None, ..beneath }
+        }
+        DoorMode::Unlocked if until.is_some() => StoredModes { unlocked_until: until, ..beneath },
+        DoorMode::Blocked => StoredModes { base: to, unlocked_until: None, ..beneath },
+        DoorMode::Locked | DoorMode::Unlocked | DoorMode::Accessed => {
+            StoredModes { base: to, unlocked_until: None, scheduled_until: None, ..beneath }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{clock::ClockSettings, index::DoorNo};
-use crate::domain::{BoardId, ControllerId, Direction, DoorId, ReaderId, Zone, ZoneId};
+use super::{clock::ClockSettings, index::DoorNo, leaf::LeafRules};
+use crate::domain::{BoardId, ControllerId, Direction, DoorId, ReaderId, Schedule, Zone, ZoneId};
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -32,10 +32,27 @@ pub struct DoorSettings {
     pub strike: Duration,
     /// For holders who need longer.
     pub extended: Duration,
+    pub leaf: LeafRules,
+    pub relock_on: RelockOn,
     pub contact: Option<InputSettings>,
     pub rex: Option<RexSettings>,
     pub building_hours_only: bool,
+    /// When it is unlocked by itself.
+    pub unlock_schedule: Option<Schedule>,
+    /// It then waits for the first who is let in.
+    pub first_person_in: bool,
     pub max_stale: Option<Duration>,
+}
+
+/// When the strike of a passage is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelockOn {
+    /// When the door has opened.
+    Open,
+    /// When it has shut again.
+    Close,
+    /// When its time is over, and not before.
+    Timer,
 }
 
 /// An input of a board. `invert` turns it round.

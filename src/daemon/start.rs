@@ -27,7 +27,7 @@ use crate::{
         commands_taken::CommandsTaken,
         controller::{JournalEnd, Restored},
         let_in::LetIn,
-        modes,
+        modes::{self, Changed},
         settings::Settings,
     },
     domain::{At, BookingId, DoorId, DoorMode, EntryKind, HolderId},
@@ -274,7 +274,7 @@ fn replay_mode(event: &Value, modes: &mut BTreeMap<DoorId, StoredModes>) {
             At::parse(text(event, "at")).map_or(0, |from| until.since(from).as_secs().saturating_add(1));
         StoredEnd { at, for_s: u32::try_from(for_s).unwrap_or(u32::MAX) }
     });
-    *stored = modes::replay(stored, seq, to, timed);
+    *stored = modes::replay(stored, Changed { seq, to, by: text(event, "by"), until: timed });
 }
 
 /// Resolves at SIGTERM or SIGINT.
@@ -295,4 +295,45 @@ fn say_ready() {
         tracing::debug!(%error, "systemd was not told");
     }
     tracing::info!("ready");
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn changed(seq: u64, to: &str, more: &Value) -> Value {
+        let mut event = json!({"seq": seq, "at": "2026-11-23T09:00:00.500Z", "type": "door.mode_changed",
+            "door": "entrance", "from": "locked", "to": to, "by": "anna (1000)"});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    }
+
+    #[test]
+    fn what_the_journal_says_after_the_caches_note_counts_and_what_it_said_before_does_not() {
+        let door = DoorId::new("entrance").unwrap();
+        let noted = StoredModes { seq: 7, base: DoorMode::Blocked, ..StoredModes::default() };
+        let mut modes = BTreeMap::from([(door.clone(), noted)]);
+        replay_mode(&changed(7, "unlocked", &json!({})), &mut modes);
+        assert_eq!(modes[&door], noted);
+        replay_mode(&changed(8, "unlocked", &json!({"until": "2026-11-23T09:00:30.500Z"})), &mut modes);
+        let until = StoredEnd { at: At::parse("2026-11-23T09:00:30.500Z").ok(), for_s: 31 };
+        assert_eq!(modes[&door], StoredModes { seq: 8, unlocked_until: Some(until), ..noted });
+        replay_mode(&changed(9, "locked_down", &json!({})), &mut modes);
+        let held = Some((DoorMode::LockedDown, None));
+        assert_eq!(modes[&door], StoredModes { seq: 9, unlocked_until: Some(until), held, ..noted });
+    }
+
+    #[test]
+    fn an_end_by_a_clock_in_doubt_is_none() {
+        let door = DoorId::new("entrance").unwrap();
+        let mut modes = BTreeMap::new();
+        let doubtful = json!({"until": "2026-11-23T09:00:30Z", "clock": "untrusted"});
+        replay_mode(&changed(8, "unlocked", &doubtful), &mut modes);
+        assert_eq!(modes[&door].unlocked_until.unwrap().at, None);
+        let other = json!({"seq": 9, "type": "door.opened", "door": "entrance", "to": "unlocked"});
+        replay_mode(&other, &mut modes);
+        assert_eq!(modes[&door].seq, 8);
+    }
 }

@@ -9,6 +9,7 @@ use crate::{
     control::{
         BoardCommand, BoardEvent, Event, Feedback,
         clock::ClockSettings,
+        leaf::LeafRules,
         settings::{BoardSettings, DoorSettings, InputSettings, ReaderSettings, RexSettings, Settings},
     },
     domain::{BoardId, ReaderId},
@@ -79,7 +80,7 @@ pub fn settings(config: &Config) -> Settings {
         controller: config.controller.clone(),
         version: env!("CARGO_PKG_VERSION"),
         zone: config.zone,
-        doors: config.doors.iter().map(door).collect(),
+        doors: config.doors.iter().map(|d| door(config, d)).collect(),
         readers: config.readers.iter().map(reader).collect(),
         boards: config.boards.iter().map(board).collect(),
         clock: ClockSettings { require_sync: config.require_sync, holdover: config.holdover },
@@ -89,7 +90,7 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
-fn door(door: &config::Door) -> DoorSettings {
+fn door(config: &Config, door: &config::Door) -> DoorSettings {
     DoorSettings {
         id: door.id.value.clone(),
         name: door.name.clone(),
@@ -98,10 +99,28 @@ fn door(door: &config::Door) -> DoorSettings {
         coil: door.lock.coil.value,
         strike: door.lock.strike,
         extended: door.lock.extended,
+        leaf: leaf(config, door),
+        relock_on: door.relock_on,
         contact: door.contact.as_ref().map(input),
         rex: door.rex.as_ref().map(|r| RexSettings { input: input(&r.input), unlocks: r.unlocks }),
         building_hours_only: door.building_hours_only,
+        unlock_schedule: Some(door.unlock_schedule.clone()).filter(|s| !s.0.is_empty()),
+        first_person_in: door.first_person_in,
         max_stale: door.max_stale,
+    }
+}
+
+fn leaf(config: &Config, door: &config::Door) -> LeafRules {
+    let inputs = door.contact.iter().chain(door.rex.iter().map(|r| &r.input));
+    let boards = inputs.filter_map(|i| config.boards.iter().find(|b| b.id.value == i.board.value));
+    // Who needs longer gets so many times as long in the open door as for the strike.
+    let longer = door.lock.extended.div_duration_f64(door.lock.strike).max(1.0);
+    LeafRules {
+        // A command may go between two polls.
+        seen_within: boards.map(|b| b.poll * 2).max().unwrap_or_default(),
+        held_open: door.held_open,
+        held_open_extended: door.held_open.mul_f64(longer),
+        pre_alarm: door.pre_alarm,
     }
 }
 

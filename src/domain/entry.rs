@@ -93,12 +93,23 @@ pub enum EntryKind {
     AccessGranted(Passage),
     #[serde(rename = "access.denied")]
     AccessDenied(Passage),
+    /// The door was opened in time for the grant of the entry `of`.
+    #[serde(rename = "access.taken")]
+    AccessTaken { door: DoorId, of: u64 },
+    #[serde(rename = "access.not_taken")]
+    AccessNotTaken { door: DoorId, of: u64 },
     #[serde(rename = "guest.arrived")]
     GuestArrived { door: DoorId, holder: HolderId, booking: BookingId, host: HolderId },
     #[serde(rename = "door.opened")]
     DoorOpened { door: DoorId },
     #[serde(rename = "door.closed")]
     DoorClosed { door: DoorId },
+    #[serde(rename = "door.forced")]
+    DoorForced { door: DoorId },
+    #[serde(rename = "door.held_open")]
+    DoorHeldOpen { door: DoorId },
+    #[serde(rename = "door.held_open_ended")]
+    DoorHeldOpenEnded { door: DoorId },
     #[serde(rename = "door.mode_changed")]
     ModeChanged {
         door: DoorId,

@@ -30,7 +30,8 @@ impl Digest {
 
     pub fn parse(hex: &str) -> Option<Self> {
         let mut own = [0; 32];
-        if hex.len() != 64 || hex.bytes().any(|b| b.is_ascii_uppercase()) {
+        // Digits only: a sign before one would be read, too.
+        if hex.len() != 64 || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return None;
         }
         for (n, byte) in own.iter_mut().enumerate() {
@@ -78,5 +79,9 @@ mod tests {
         assert_eq!(Digest::parse(&a.to_string()), Some(a));
         assert_eq!(Digest::parse("00"), None);
         assert_eq!(Digest::parse(&"é".repeat(32)), None);
+        assert!(Digest::parse(&"0d".repeat(32)).is_some());
+        for other in ["+d", "0D", " d", "-0"] {
+            assert_eq!(Digest::parse(&other.repeat(32)), None, "{other}");
+        }
     }
 }

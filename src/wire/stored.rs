@@ -41,6 +41,9 @@ pub struct Heard {
 pub struct StoredModes {
     pub seq: u64,
     pub base: DoorMode,
+    pub scheduled_until: Option<StoredEnd>,
+    /// When the occurrence of the schedule ends that opened it last.
+    pub schedule_done: Option<At>,
     pub unlocked_until: Option<StoredEnd>,
     pub held: Option<(DoorMode, Option<StoredEnd>)>,
 }

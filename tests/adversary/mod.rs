@@ -69,8 +69,7 @@ impl Drop for Seed {
 
 /// Runs a test for each seed, or for the one in `LATCHD_SEED`.
 fn for_seeds(seeds: Range<u64>, test: &'static str, run: impl Fn(u64)) {
-    let asked = std::env::var("LATCHD_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
-    for seed in asked.map_or(seeds, |seed: u64| seed..seed + 1) {
+    for seed in crate::asked::number("LATCHD_SEED").map_or(seeds, |seed| seed..seed + 1) {
         let said = Seed(seed, test);
         run(seed);
         drop(said);

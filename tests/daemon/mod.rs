@@ -8,6 +8,7 @@ mod configuration;
 mod exits;
 mod feed;
 mod guests;
+mod leaves;
 mod lifecycle;
 mod link;
 mod modes;

@@ -12,7 +12,7 @@ use crate::site::certificates::Authority;
 use crate::site::daemon::Daemon;
 use crate::site::process::Guarded;
 use crate::site::witness::MARK_OF_MOSQUITTO_PUB;
-use crate::site::{Builder, CONTROLLER, LIMIT, RECONNECT_LIMIT, Site, eventually};
+use crate::site::{Builder, CONTROLLER, LIMIT, RECONNECT_LIMIT, Site, eventually, signer};
 
 const OTHER: &str = "test-2";
 
@@ -86,7 +86,7 @@ fn two_controllers_work_and_neither_can_read_write_or_be_the_other() {
     let mut site = Builder::bare().secure().running();
     let folder = tempfile::tempdir().unwrap();
     let mut second = other(&site, folder.path());
-    let central = Central::start(&site.broker.url(), OTHER).unwrap();
+    let central = Central::builder(&site.broker.url(), OTHER).signer(signer()).start().unwrap();
     second.start();
     central.wait_synced(RECONNECT_LIMIT).expect("the second controller is in step");
     site.central().wait_synced(LIMIT).expect("and the first still is");

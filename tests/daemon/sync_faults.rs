@@ -23,7 +23,7 @@ use crate::site::{Builder, RECONNECT_LIMIT, Site, eventually, eventually_asking,
 const ANNA: &str = "04A1B2C3D4E5F6";
 
 fn asked_for(variable: &str, default: usize) -> usize {
-    std::env::var(variable).ok().map_or(default, |text| text.parse().expect("a number"))
+    crate::asked::number(variable).map_or(default, |asked| usize::try_from(asked).expect("no more than fit"))
 }
 
 fn many() -> usize {

@@ -1,8 +1,10 @@
 //! How a central is put together before it starts: who it is for, how it signs, what it keeps.
 
+use super::address::Address;
 use super::keep::Keeper;
 use super::session::Session;
-use super::{Central, CentralError, Shared, host_and_port, link};
+use super::tls::{TlsError, TlsFiles};
+use super::{Central, CentralError, Shared, link};
 use crate::jws::Signer;
 use std::io;
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ pub struct Builder {
     feed_file: Option<PathBuf>,
     events_file: Option<PathBuf>,
     by: String,
+    tls: Option<TlsFiles>,
+    credentials: Option<(String, String)>,
 }
 
 impl Builder {
@@ -33,6 +37,8 @@ impl Builder {
             feed_file: None,
             events_file: None,
             by: "latch-sim@central".to_owned(),
+            tls: None,
+            credentials: None,
         }
     }
 
@@ -62,15 +68,36 @@ impl Builder {
         Builder { by: by.to_owned(), ..self }
     }
 
+    /// Speaks TLS to an `mqtts://` broker.
+    pub fn tls(self, files: TlsFiles) -> Builder {
+        Builder { tls: Some(files), ..self }
+    }
+
+    /// Says this user and password to the broker.
+    pub fn credentials(self, user: &str, password: &str) -> Builder {
+        Builder { credentials: Some((user.to_owned(), password.to_owned())), ..self }
+    }
+
     /// Starts it. It does not wait for the broker.
     ///
     /// # Errors
     /// A URL that is none of a broker, a file that can't be kept or is another's, or no thread to be had.
     pub fn start(self) -> Result<Central, CentralError> {
-        let (host, port) = host_and_port(&self.url)?;
+        let address = Address::of(&self.url)?;
+        if address.tls != self.tls.is_some() {
+            return Err(TlsError::Half.into());
+        }
+        // They are read again for each connection; what is wrong with them now is better said now.
+        self.tls.as_ref().map(TlsFiles::config).transpose()?;
         let chance = getrandom::u32().map_err(|error| CentralError::Start(io::Error::other(error)))?;
         let client_id = format!("latch-central-{}-{chance:08x}", self.controller);
-        let target = link::Target { host, port, controller: self.controller.clone(), client_id };
+        let target = link::Target {
+            address,
+            tls: self.tls,
+            credentials: self.credentials,
+            controller: self.controller.clone(),
+            client_id,
+        };
         let clock = u64::try_from(crate::wait::wall_now().timestamp()).unwrap_or(1);
         let mut session = Session::new(&self.controller, self.epoch.unwrap_or(clock));
         session.feed.set_run(chance);
@@ -78,6 +105,7 @@ impl Builder {
         let (keeper, found) = Keeper::open(session, self.feed_file.as_deref(), self.events_file.as_deref())?;
         let shared = Arc::new(Shared {
             keeper: Mutex::new(keeper),
+            why_not: Mutex::new(None),
             changed: Condvar::new(),
             outgoing: Notify::new(),
             stopping: AtomicBool::new(false),

@@ -10,12 +10,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Hex digits of the hash that are kept: 64 bits find an accident; against malice a file on one's own disk has none.
 const SUM_DIGITS: usize = 16;
 
 /// There are cards' numbers in what central keeps.
 const OWNER_ONLY: u32 = 0o600;
+
+/// How long another holder of the file may take to be gone.
+const LOCK_WITHIN: Duration = Duration::from_millis(500);
 
 /// Why a file of lines does not do its part.
 #[derive(Debug, thiserror::Error)]
@@ -159,10 +163,18 @@ impl Lines {
 }
 
 fn lock(path: &Path, file: &File) -> Result<(), LinesError> {
-    file.try_lock().map_err(|error| match error {
-        fs::TryLockError::WouldBlock => LinesError::InUse { path: path.to_owned() },
-        fs::TryLockError::Error(source) => LinesError::Disk { path: path.to_owned(), what: "locked", source },
-    })
+    // A lock goes with the last copy of its file, and a process that is just being started has one for a moment.
+    let locked = crate::wait::until(LOCK_WITHIN, || match file.try_lock() {
+        Ok(()) => Some(Ok(())),
+        Err(fs::TryLockError::WouldBlock) => None,
+        Err(fs::TryLockError::Error(source)) => Some(Err(source)),
+    });
+    match locked {
+        Some(locked) => {
+            locked.map_err(|source| LinesError::Disk { path: path.to_owned(), what: "locked", source })
+        }
+        None => Err(LinesError::InUse { path: path.to_owned() }),
+    }
 }
 
 /// A name is on disk when its folder is.

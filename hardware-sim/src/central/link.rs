@@ -3,8 +3,11 @@
 //! Each connection has a fresh client and event loop: rumqttc loses accepted publishes when it resumes one, and has no
 //! back-off of its own. The event loop is polled in a task of its own that is never cancelled half-way through connecting.
 
+use super::address::Address;
 use super::session::Session;
+use super::tls::{Bridge, TlsError, TlsFiles};
 use super::{Shared, lock};
+use rumqttc::Transport;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
@@ -25,8 +28,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Where to connect, and as whom.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
-    pub host: String,
-    pub port: u16,
+    pub address: Address,
+    pub tls: Option<TlsFiles>,
+    pub credentials: Option<(String, String)>,
     pub controller: String,
     pub client_id: String,
 }
@@ -35,52 +39,91 @@ impl Target {
     fn topic(&self, below: &str) -> String {
         format!("latch/v1/{}/{below}", self.controller)
     }
+
+    fn options(&self, bridge: Option<&Bridge>) -> MqttOptions {
+        let mut options = match bridge {
+            // A Unix socket has no port.
+            Some(bridge) => MqttOptions::new(&self.client_id, bridge.socket().to_string_lossy(), 0),
+            None => MqttOptions::new(&self.client_id, &self.address.host, self.address.port),
+        };
+        if bridge.is_some() {
+            options.set_transport(Transport::Unix);
+        }
+        if let Some((user, password)) = &self.credentials {
+            options.set_credentials(user, password);
+        }
+        options.set_clean_start(true).set_keep_alive(KEEP_ALIVE).set_max_packet_size(Some(PACKET_BYTES_MAX));
+        options
+    }
 }
 
 /// Runs until central is dropped.
 pub(super) async fn run(target: Target, shared: Arc<Shared>) {
     let mut delay = RETRY_FIRST;
     while !shared.is_stopping() {
-        let mut options = MqttOptions::new(&target.client_id, &target.host, target.port);
-        options.set_clean_start(true).set_keep_alive(KEEP_ALIVE).set_max_packet_size(Some(PACKET_BYTES_MAX));
-        let (client, event_loop) = AsyncClient::new(options, PUBLISHES_AT_ONCE);
-        let poll = tokio::spawn(poll(event_loop, client.clone(), target.clone(), Arc::clone(&shared)));
-        let send = tokio::spawn(send(client, target.clone(), Arc::clone(&shared)));
-        let stopped = shared.stopped();
-        tokio::select! {
-            ended = poll => if matches!(ended, Ok(true)) { delay = RETRY_FIRST },
-            () = stopped => {}
+        match connection(&target, &shared).await {
+            Ok(ended) => {
+                if ended.stood {
+                    delay = RETRY_FIRST;
+                }
+                ended.why.into_iter().for_each(|why| shared.not_connected(why));
+            }
+            Err(error) => shared.not_connected(crate::orders::chain(&error)),
         }
-        send.abort();
         shared.with(Session::disconnected);
         tokio::time::sleep(with_jitter(delay)).await;
         delay = (delay * 2).min(RETRY_MAX);
     }
 }
 
-/// Polls until the connection fails; whether it ever stood.
-async fn poll(mut event_loop: EventLoop, client: AsyncClient, target: Target, shared: Arc<Shared>) -> bool {
+/// How a connection ended.
+#[derive(Debug, Default)]
+struct Ended {
+    /// It stood for a while.
+    stood: bool,
+    why: Option<String>,
+}
+
+/// One connection, from its beginning to its end. What TLS has to say of it comes before what MQTT has.
+async fn connection(target: &Target, shared: &Arc<Shared>) -> Result<Ended, TlsError> {
+    let bridge = target.tls.as_ref().map(|files| Bridge::open(files, &target.address)).transpose()?;
+    let (client, event_loop) = AsyncClient::new(target.options(bridge.as_ref()), PUBLISHES_AT_ONCE);
+    let poll = tokio::spawn(poll(event_loop, client.clone(), target.clone(), Arc::clone(shared)));
+    let send = tokio::spawn(send(client, target.clone(), Arc::clone(shared)));
+    let ended = tokio::select! {
+        ended = poll => ended.unwrap_or_default(),
+        () = shared.stopped() => Ended::default(),
+    };
+    send.abort();
+    bridge.and_then(|bridge| bridge.why()).map_or(Ok(ended), Err)
+}
+
+/// Polls until the connection fails.
+async fn poll(mut event_loop: EventLoop, client: AsyncClient, target: Target, shared: Arc<Shared>) -> Ended {
     let mut stood = false;
+    let ended = |stood, why: &dyn std::fmt::Display| Ended { stood, why: Some(why.to_string()) };
     loop {
         match event_loop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
                 let filter = |below: &str| Filter::new(target.topic(below), QoS::AtLeastOnce);
                 let filters = ["events", "sync", "status", "door/+", "result"].map(filter);
                 if client.try_subscribe_many(filters).is_err() {
-                    return stood;
+                    return ended(stood, &"it does not take subscriptions");
                 }
             }
             Ok(Event::Incoming(Packet::SubAck(_))) => {
                 stood = true;
-                tracing::info!(broker = %target.host, port = target.port, "central is connected");
+                let Address { host, port, tls } = &target.address;
+                tracing::info!(broker = %host, port, tls, "central is connected");
+                shared.is_connected();
                 shared.with(Session::connected);
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => received(&publish, &target, &shared),
-            Ok(Event::Incoming(Packet::Disconnect(_))) => return stood,
+            Ok(Event::Incoming(Packet::Disconnect(_))) => return ended(stood, &"the broker hung up"),
             Ok(Event::Incoming(_) | Event::Outgoing(_)) => {}
             Err(error) => {
                 tracing::debug!(%error, "central's connection failed");
-                return stood;
+                return ended(stood, &error);
             }
         }
     }

@@ -22,20 +22,26 @@ fn any_port() -> SocketAddr {
 }
 
 /// A mosquitto of our own on a free port; killed when dropped.
-struct Mosquitto {
+pub(super) struct Mosquitto {
     child: Child,
-    url: String,
+    pub(super) url: String,
     conf: PathBuf,
 }
 
 impl Mosquitto {
     fn start() -> Mosquitto {
+        Mosquitto::with("")
+    }
+
+    /// With more lines of configuration for its listener.
+    pub(super) fn with(more: &str) -> Mosquitto {
         let port = TcpListener::bind(any_port()).unwrap().local_addr().unwrap().port();
         let conf =
             std::env::temp_dir().join(format!("latch-sim-mosquitto-{}-{port}.conf", std::process::id()));
         std::fs::write(
             &conf,
-            format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"),
+            // As root it would otherwise become another user, who can't read a test's files.
+            format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n{more}"),
         )
         .unwrap();
         let mut command = Command::new("mosquitto");
@@ -127,7 +133,7 @@ impl FakeController {
     }
 
     fn start(address: &str) -> FakeController {
-        let (host, port) = super::host_and_port(address).unwrap();
+        let super::address::Address { host, port, .. } = super::address::Address::of(address).unwrap();
         let mut options = MqttOptions::new("demo-1", host, port);
         options.set_max_packet_size(Some(4 * 1024 * 1024));
         let (client, connection) = Client::new(options, 1_000);

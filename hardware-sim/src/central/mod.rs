@@ -8,7 +8,7 @@
 //!   verb                 `latch-sim central`: files, orders, several locations in one process
 //!   members              the rules members are sold by, and what they make of the feeds: pure
 //!   Central (this file)  a handle for tests, the demo and the verb: put, delete, command, wait, look
-//!   link                 one MQTT connection, for ever
+//!   link · tls           one MQTT connection, for ever; what carries it to a broker that wants TLS
 //!   keep · lines         what outlasts a restart; nothing leaves that is not on disk
 //!   session              what is said to what, signed as it leaves: pure
 //!   feed · ledger        numbered changes and records · stored events and their chain: pure
@@ -16,6 +16,7 @@
 //!   digest               the two hashes of the wire
 //! ```
 
+mod address;
 pub mod bookings;
 mod builder;
 pub mod command;
@@ -31,6 +32,9 @@ pub mod members;
 pub mod session;
 #[cfg(test)]
 mod session_tests;
+mod tls;
+#[cfg(test)]
+mod tls_tests;
 pub mod verb;
 
 pub use builder::Builder;
@@ -39,6 +43,7 @@ pub use feed::{FeedError, Position};
 pub use keep::KeepError;
 pub use ledger::Violation;
 pub use session::SyncSeen;
+pub use tls::{TlsError, TlsFiles};
 
 use crate::jws::Signer;
 use keep::Keeper;
@@ -55,7 +60,7 @@ use tokio::sync::Notify;
 #[derive(Debug, thiserror::Error)]
 pub enum CentralError {
     /// The URL is not one of a broker.
-    #[error("broker URL {url}: {why}; expected mqtt://HOST or mqtt://HOST:PORT")]
+    #[error("broker URL {url}: {why}; expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")]
     Url {
         /// As given.
         url: String,
@@ -65,6 +70,9 @@ pub enum CentralError {
     /// A file it keeps things in.
     #[error(transparent)]
     Keep(#[from] KeepError),
+    /// The files for TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Nothing can be said now, and later it would be too late.
     #[error(
         "the command to {controller} is not sent: central is not connected; wait for the link, and order again"
@@ -77,12 +85,14 @@ pub enum CentralError {
     #[error("central could not start")]
     Start(#[source] io::Error),
     /// The link to the broker did not come up in time.
-    #[error("central is not connected to {url} after {after:?}; is a broker listening there?")]
+    #[error("central is not connected to {url} after {after:?} ({why}); is a broker listening there?")]
     NotConnected {
         /// The broker.
         url: String,
         /// How long was waited.
         after: Duration,
+        /// What the last attempt ended with.
+        why: String,
     },
     /// The controller did not say in time that it holds what central holds.
     #[error(
@@ -104,6 +114,8 @@ pub enum CentralError {
 #[derive(Debug)]
 pub(crate) struct Shared {
     keeper: Mutex<Keeper>,
+    /// Why the last attempt to connect failed.
+    why_not: Mutex<Option<String>>,
     /// Something was received, or the link changed.
     changed: Condvar,
     /// Something waits in the outbox.
@@ -138,6 +150,14 @@ impl Shared {
         let waited = self.changed.wait_timeout_while(lock(&self.keeper), limit, not_yet);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         found
+    }
+
+    fn not_connected(&self, why: String) {
+        *lock(&self.why_not) = Some(why);
+    }
+
+    fn is_connected(&self) {
+        *lock(&self.why_not) = None;
     }
 
     fn is_stopping(&self) -> bool {
@@ -188,7 +208,6 @@ impl Central {
     }
 
     /// One that may sign, keep its feed and events in files, or choose its epoch.
-    #[must_use]
     pub fn builder(broker_url: &str, controller: &str) -> Builder {
         Builder::new(broker_url, controller)
     }
@@ -403,6 +422,12 @@ impl Central {
         self.shared.look(|session| session.is_connected())
     }
 
+    /// Why it does not stand: what the last attempt ended with.
+    #[must_use]
+    pub fn why_not_connected(&self) -> Option<String> {
+        lock(&self.shared.why_not).clone()
+    }
+
     /// The first event stored, ever, that satisfies the condition; waits for it up to the limit.
     pub fn wait_for_event(&self, wanted: impl Fn(&Value) -> bool, limit: Duration) -> Option<Value> {
         self.wait_for_event_after(0, wanted, limit)
@@ -429,7 +454,11 @@ impl Central {
     /// It did not come up within the limit.
     pub fn wait_connected(&self, limit: Duration) -> Result<(), CentralError> {
         let stands = self.shared.wait(limit, |session| session.is_connected().then_some(()));
-        stands.ok_or_else(|| CentralError::NotConnected { url: self.url.clone(), after: limit })
+        stands.ok_or_else(|| CentralError::NotConnected {
+            url: self.url.clone(),
+            after: limit,
+            why: self.why_not_connected().unwrap_or_else(|| "no answer yet".to_owned()),
+        })
     }
 
     /// Waits until the controller says, by position and digest, that it holds what central holds now. Where it has
@@ -455,34 +484,6 @@ impl Drop for Central {
         if let Some(thread) = self.thread.take() {
             // A link that panicked has said so on standard error; there is nothing left to end.
             let _ = thread.join();
-        }
-    }
-}
-
-fn host_and_port(url: &str) -> Result<(String, u16), CentralError> {
-    let bad = |why| CentralError::Url { url: url.to_owned(), why };
-    let rest = url.strip_prefix("mqtt://").ok_or_else(|| bad("it does not begin with mqtt://"))?;
-    let rest = rest.trim_end_matches('/');
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().map_err(|_| bad("its port is not a number up to 65535"))?),
-        None => (rest, 1883),
-    };
-    if host.is_empty() {
-        return Err(bad("it names no host"));
-    }
-    Ok((host.to_owned(), port))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_broker_url_has_a_host_and_perhaps_a_port() {
-        assert_eq!(host_and_port("mqtt://127.0.0.1:4100").unwrap(), ("127.0.0.1".to_owned(), 4100));
-        assert_eq!(host_and_port("mqtt://broker.example/").unwrap(), ("broker.example".to_owned(), 1883));
-        for wrong in ["mqtts://broker.example", "mqtt://", "mqtt://host:99999"] {
-            assert!(matches!(host_and_port(wrong), Err(CentralError::Url { .. })), "{wrong}");
         }
     }
 }

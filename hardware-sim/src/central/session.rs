@@ -80,6 +80,9 @@ pub struct Session {
     /// The controller has just come online: its next `sync` shows what got lost while it was away.
     came_back: bool,
     outbox: VecDeque<Waiting>,
+    /// A snapshot was wanted while the link did not stand yet: a broker may send what it kept before it says that the
+    /// subscriptions are in place.
+    snapshot_due: bool,
     signer: Option<Signer>,
     /// What it says could not be kept, so it says nothing any more.
     silent: bool,
@@ -103,6 +106,7 @@ impl Session {
             sent: 0,
             came_back: false,
             outbox: VecDeque::new(),
+            snapshot_due: false,
             signer: None,
             silent: false,
         }
@@ -149,6 +153,9 @@ impl Session {
         };
         self.acknowledge_all();
         self.flush();
+        if std::mem::take(&mut self.snapshot_due) {
+            self.send_snapshot();
+        }
     }
 
     /// The link is gone, with whatever was under way on it.
@@ -169,8 +176,9 @@ impl Session {
         self.sent = self.feed.position().applied;
     }
 
-    /// Sends the records in force as a snapshot.
+    /// Sends the records in force as a snapshot, now or once the link stands.
     pub fn send_snapshot(&mut self) {
+        self.snapshot_due = !self.connected;
         if self.connected {
             let messages = self.feed.snapshot_messages();
             self.queue_feed(messages);
@@ -287,7 +295,9 @@ impl Session {
         let missed_some = stalled || std::mem::take(&mut self.came_back);
         let head = self.feed.position();
         let theirs = Position { epoch: seen.epoch, applied: seen.applied };
-        if self.outbox.is_empty() {
+        // What else waits (an ack, say) answers nothing.
+        let answer_is_under_way = self.outbox.iter().any(|waiting| waiting.message.topic == "feed");
+        if !answer_is_under_way {
             if seen.epoch != head.epoch || seen.want == "snapshot" || self.is_behind(theirs) {
                 self.rise_above(theirs);
                 self.send_snapshot();

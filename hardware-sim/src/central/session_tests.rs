@@ -224,3 +224,23 @@ fn everything_of_centrals_own_is_signed_as_it_leaves_and_what_is_raw_is_not() {
     assert_eq!(payload, command.to_string().as_bytes());
     assert_eq!(session.next_outgoing().unwrap().payload, b"{}");
 }
+
+#[test]
+fn a_snapshot_wanted_before_the_subscriptions_are_confirmed_is_sent_once_they_are() {
+    let mut session = Session::new("demo-1", 7);
+    session.received("status", &status(5, "a"), true);
+    session.received("sync", &sync(0, 0, "snapshot"), false);
+    assert_eq!(sent(&mut session), []);
+    session.connected();
+    let messages = sent(&mut session);
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].1["snapshot"]["part"], 1);
+}
+
+#[test]
+fn a_want_is_answered_though_something_else_waits_to_be_sent() {
+    let mut session = session();
+    assert!(session.queue_own("ack", &json!({ "controller": "demo-1", "journal": "j-1", "through": 1 })));
+    session.received("sync", &sync(0, 0, "snapshot"), false);
+    assert_eq!(sent(&mut session).last().unwrap().1["snapshot"]["part"], 1);
+}

@@ -7,9 +7,6 @@ use std::path::Path;
 /// How long a strike is released; short, so that a day fits into a minute.
 pub const STRIKE_S: u32 = 1;
 
-/// In place of a key.
-const UNSIGNED: &str = "allow_unsigned = true         # the demo's central does not sign";
-
 /// The board's id.
 pub const BOARD: &str = "board-1";
 
@@ -67,8 +64,8 @@ pub struct Facts<'a> {
     pub socket: &'a Path,
     /// The broker.
     pub mqtt_url: &'a str,
-    /// Whose word the daemon takes; without a key, anybody's.
-    pub trusted: Option<&'a Signer>,
+    /// Whose word the daemon takes.
+    pub trusted: &'a Signer,
     /// The board, as host and port.
     pub board: &'a str,
     /// For each door, in order, its reader.
@@ -111,7 +108,7 @@ poll_ms = 100
         state_dir = quoted(&facts.state_dir.to_string_lossy()),
         socket = quoted(&facts.socket.to_string_lossy()),
         url = quoted(facts.mqtt_url),
-        trust = facts.trusted.map_or(UNSIGNED.to_owned(), Signer::trusted_key_toml),
+        trust = facts.trusted.trusted_key_toml(),
         board = quoted(&format!("modbus+tcp://{}", facts.board)),
     );
     for (door, driver) in DOORS.iter().zip(facts.drivers) {
@@ -170,7 +167,7 @@ mod tests {
             state_dir: Path::new("/tmp/state"),
             socket: Path::new("/tmp/latchd.sock"),
             mqtt_url: "mqtt://127.0.0.1:1",
-            trusted: None,
+            trusted: &Signer::new("demo-central", crate::jws::SecretKey::from_seed([1; 32])),
             board: "127.0.0.1:2",
             drivers: &drivers,
         });
@@ -178,22 +175,6 @@ mod tests {
         assert!(text.contains("lock = { board = \"board-1\", coil = 2, strike_s = 1 }\ncontact = { board = \"board-1\", input = 4 }"));
         assert!(text.contains("port = \"/tmp/a \\\"b\\\"/pty\""));
         assert_eq!(text.matches("[[readers]]").count(), 3);
-        assert!(text.contains("allow_unsigned = true"));
-    }
-
-    #[test]
-    fn the_file_of_a_signed_demo_trusts_centrals_key_and_nothing_unsigned() {
-        let signer = Signer::new("demo-central", crate::jws::SecretKey::from_seed([1; 32]));
-        let text = text(&Facts {
-            controller: "demo-1",
-            time_zone: "Europe/Oslo",
-            state_dir: Path::new("/tmp/state"),
-            socket: Path::new("/tmp/latchd.sock"),
-            mqtt_url: "mqtt://127.0.0.1:1",
-            trusted: Some(&signer),
-            board: "127.0.0.1:2",
-            drivers: &[],
-        });
         assert!(text.contains("[[mqtt.trusted_keys]]\nkid = \"demo-central\"\npublic_key = \""), "{text}");
         assert!(!text.contains("allow_unsigned"), "{text}");
         let parsed: toml::Table = toml::from_str(&text).unwrap();

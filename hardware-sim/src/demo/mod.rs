@@ -213,8 +213,7 @@ fn set_the_stage(play: &mut Play) -> Result<(), DemoError> {
     for line in site.readers.describe() {
         narrator.fact("reader", &line);
     }
-    let unsigned = "plain JSON, unsigned (allow_unsigned = true); in memory";
-    narrator.fact("central", if site::SIGNED { "signs what it says (Ed25519); in memory" } else { unsigned });
+    narrator.fact("central", "signs what it says (Ed25519); in memory");
     narrator.fact("clock", "taken as it is (require_sync = false): a demo machine may have no network time");
     let started = crate::time::now();
     site.start_daemon()?;

@@ -14,8 +14,6 @@ use std::path::{Path, PathBuf};
 /// The controller's id.
 pub const CONTROLLER: &str = "demo-1";
 
-/// Whether the demo's central signs, and its daemon trusts nothing else.
-pub const SIGNED: bool = false;
 /// What the daemon knows the key by.
 const KID: &str = "demo-central";
 
@@ -31,7 +29,7 @@ pub struct Site {
     pub board: Board,
     /// Central.
     pub central: Central,
-    signer: Option<Signer>,
+    signer: Signer,
     broker: Option<Broker>,
     broker_address: SocketAddr,
     latchd: PathBuf,
@@ -48,10 +46,8 @@ impl Site {
         let latchctl = find(programs, "latchctl")?;
         let folder = Folder::create(keep)?;
         let broker = Broker::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let key = SIGNED.then(SecretKey::generate).transpose()?;
-        let signer = key.map(|key| Signer::new(KID, key));
-        let central = Central::start(&broker.url(), CONTROLLER)?;
-        central.set_signer(signer.clone());
+        let signer = Signer::new(KID, SecretKey::generate()?);
+        let central = Central::builder(&broker.url(), CONTROLLER).signer(signer.clone()).start()?;
         let board = Board::start(BoardConfig::with_doors(u16::try_from(DOORS.len()).unwrap_or(u16::MAX)))?;
         let readers = Readers::start(&folder.path)?;
         let tool = Tool { program: latchctl, socket: folder.path.join("latchd.sock") };
@@ -84,7 +80,7 @@ impl Site {
             state_dir: &state_dir,
             socket: &self.tool.socket,
             mqtt_url: &self.broker_url(),
-            trusted: self.signer.as_ref(),
+            trusted: &self.signer,
             board: &self.board.addr().to_string(),
             drivers: &self.readers.drivers(),
         });

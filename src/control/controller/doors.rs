@@ -8,6 +8,7 @@ use crate::{
         door::Edge,
         event::{Action, BoardCommand, BoardEvent, Feedback, Inputs, UplinkCommand, Warrant},
         index::DoorNo,
+        leaf::Input,
     },
     domain::{BoardId, EntryKind, Now},
     wire::outgoing::DoorState,
@@ -41,8 +42,13 @@ impl Controller {
         let Waiting { door, wanted, asker, .. } = waiting;
         match wanted {
             Wanted::Passage { hold, reader } => {
-                let hold = self.door(door).map_or(hold, |state| state.passage(hold));
-                self.pulse(seq, Pulse { door, reader, asker, confirmed: false }, hold, warrant);
+                let driven = self.door(door).map_or(hold, |state| state.passage(hold));
+                if warrant != Warrant::Rex {
+                    // Only of a tap it is said whether somebody went through.
+                    let of = reader.is_some().then_some(seq);
+                    self.released(now, door, of, hold);
+                }
+                self.pulse(seq, Pulse { door, reader, asker, confirmed: false }, driven, warrant);
             }
             Wanted::Mode => self.hold_open(now, door, seq, asker, warrant),
         }
@@ -151,6 +157,7 @@ impl Controller {
         self.note_board(now, board, false, &detail);
         self.inputs.remove(board);
         self.record(now, EntryKind::BoardLost { board: board.clone(), detail });
+        self.leaves_lost(now, board);
         self.each_door(|settings, door| {
             if settings.board == *board {
                 door.board_lost();
@@ -203,9 +210,18 @@ impl Controller {
     fn edge(&mut self, now: Now, door_no: DoorNo, edge: Edge) {
         let Some(door) = self.door_id(door_no) else { return };
         match edge {
-            Edge::Opened => _ = self.record(now, EntryKind::DoorOpened { door }),
-            Edge::Closed => _ = self.record(now, EntryKind::DoorClosed { door }),
+            Edge::Opened => {
+                let seq = self.record(now, EntryKind::DoorOpened { door });
+                self.leaf_moved(now, door_no, seq, Input::Opened);
+            }
+            Edge::Closed => {
+                let seq = self.record(now, EntryKind::DoorClosed { door });
+                self.leaf_moved(now, door_no, seq, Input::Closed);
+            }
+            Edge::FoundOpen => self.leaf(now, door_no, Input::Opened),
+            Edge::FoundClosed => self.leaf(now, door_no, Input::Closed),
             Edge::RexPressed => self.rex_pressed(now, door_no),
+            Edge::RexReleased => self.leaf(now, door_no, Input::ExitReleased),
         }
     }
 
@@ -213,15 +229,17 @@ impl Controller {
     fn rex_pressed(&mut self, now: Now, door_no: DoorNo) {
         let Some(settings) = self.settings.doors.get(usize::from(door_no.0)) else { return };
         let (door, hold) = (settings.id.clone(), settings.strike);
+        let until = now.mono.plus(hold);
         if settings.rex.as_ref().is_some_and(|r| r.unlocks) {
             if let Some(state) = self.door(door_no) {
-                state.exit_asked(now.mono.plus(hold));
+                state.exit_asked(until);
             }
             let wanted = Wanted::Passage { hold, reader: None };
             let waiting = Waiting { door: door_no, wanted, asker: None, deadline: now.mono };
             self.release(now, self.next_seq, waiting, Warrant::Rex);
         }
         self.record(now, EntryKind::RexPressed { door });
+        self.leaf(now, door_no, Input::ExitPressed { until });
     }
 
     /// Says what has changed about doors since it was last said.
@@ -239,7 +257,7 @@ impl Controller {
                 mode: door.shown_mode(),
                 lock: door.lock,
                 contact: door.contact,
-                alarm: door.alarm,
+                alarm: door.leaf.alarm(),
                 at: now.wall.floor_ms(),
             };
             let same = published.as_ref().is_some_and(|p| DoorState { at: p.at, ..state.clone() } == *p);

@@ -4,9 +4,11 @@
 
 mod commands;
 mod doors;
+mod leaves;
 mod orders;
 mod queries;
 mod remote;
+mod schedules;
 mod syncing;
 mod taps;
 #[cfg(test)]
@@ -173,6 +175,7 @@ pub struct Controller {
     inputs: BTreeMap<crate::domain::BoardId, Inputs>,
     waiting: BTreeMap<u64, Waiting>,
     pulses: BTreeMap<u64, Pulse>,
+    schedules_due: Option<Mono>,
     started_at: At,
     actions: Vec<Action>,
 }
@@ -222,6 +225,7 @@ impl Controller {
             inputs: BTreeMap::new(),
             waiting: BTreeMap::new(),
             pulses: BTreeMap::new(),
+            schedules_due: None,
             started_at: now.wall,
             actions: Vec::new(),
             index: restored.index,
@@ -260,6 +264,7 @@ impl Controller {
         let (now, why) = self.clock.judge(reading);
         self.note_clock(now, why);
         // Before all else: nothing may be done for a mode that is over.
+        self.keep_schedules(now);
         self.end_modes(now);
         match event {
             Event::Reader { reader, what } => self.reader_says(now, reader, what),
@@ -280,12 +285,15 @@ impl Controller {
         let releases = self.waiting.values().map(|w| w.deadline);
         let status = self.status_due.filter(|_| self.uplink.connected);
         let links = self.sync.deadline().into_iter().chain(self.outbox.deadline()).chain(status);
-        let doors = self.doors.iter().filter_map(Door::deadline);
+        let leaves =
+            self.doors.iter().zip(&self.settings.doors).filter_map(|(d, s)| d.leaf.deadline(&s.leaf));
+        let doors = self.doors.iter().filter_map(Door::deadline).chain(leaves);
         releases.chain(doors).chain(links).chain(self.refusals.deadline()).min()
     }
 
     fn do_what_is_due(&mut self, now: Now) {
         self.release_late(now);
+        self.leaves_due(now);
         self.drive_doors(now);
         self.note_staleness(now);
         self.tell_refusals(now);
@@ -430,7 +438,7 @@ impl Controller {
         self.uplink(UplinkCommand::Status(Status {
             controller: self.settings.controller.clone(),
             online: true,
-            since: self.uplink.since.unwrap_or(now.wall),
+            since: self.uplink.since.unwrap_or(now.wall).floor_ms(),
             version: self.settings.version,
             epoch: position.epoch,
             applied: position.applied,

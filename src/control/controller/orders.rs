@@ -13,7 +13,8 @@ use crate::{
         door::{Due, HELD_PULSE},
         event::{Note, Recorded, Warrant},
         index::DoorNo,
-        modes::Modes,
+        leaf::Input,
+        modes::{BY_SCHEDULE, Modes},
     },
     domain::{DoorAction, DoorId, DoorMode, DoorOrder, EntryKind, Now, OrderRefusal},
     wire::stored::StoredModes,
@@ -71,8 +72,8 @@ impl Controller {
         self.waiting.insert(seq, Waiting { door, wanted, asker, deadline });
     }
 
-    /// `cause` is the entry of what led to it.
-    fn change_mode(
+    /// `cause` is the entry of what led to it, if it has one: where nothing changes, it is what a lock is switched off by.
+    pub(super) fn change_mode(
         &mut self,
         now: Now,
         door: DoorNo,
@@ -119,6 +120,7 @@ impl Controller {
     }
 
     fn lock_now(&mut self, now: Now, door: DoorNo, seq: u64, asker: Option<Asker>) {
+        self.leaf(now, door, Input::Bound);
         let switches_off = self.door(door).is_some_and(|state| state.close(now.mono, seq));
         if !switches_off {
             return self.answer_done(asker);
@@ -143,6 +145,8 @@ impl Controller {
             return self.answer_done(asker);
         }
         state.hold(now.mono, seq, warrant);
+        self.leaf(now, door, Input::Freed);
+        let Some(state) = self.door(door) else { return };
         let due = state.take_due(now.mono);
         self.note_modes(door);
         match (due, asker) {
@@ -181,7 +185,8 @@ impl Controller {
         for n in 0..self.doors.len() {
             let Some(modes) = self.doors.get(n).map(|door| door.modes) else { continue };
             if modes.end().is_some_and(|end| end.mono <= now.mono) {
-                self.change_mode(now, DoorNo(n as u16), modes.without_ended(now), BY_TIMER, 0, None);
+                let by = if modes.is_scheduled() { BY_SCHEDULE } else { BY_TIMER };
+                self.change_mode(now, DoorNo(n as u16), modes.without_ended(now), by, 0, None);
             }
         }
     }
@@ -206,6 +211,7 @@ impl Controller {
                 (state.modes, state.modes_seq) = (modes, stored.seq);
                 if let Some(warrant) = warrant.filter(|_| modes.mode().is_open()) {
                     state.hold(now.mono, stored.seq, warrant);
+                    self.leaf(now, door, Input::Freed);
                 }
             }
             if before != modes.mode() {

@@ -106,8 +106,8 @@ impl Controller {
                 mode: door.shown_mode(),
                 lock: door.lock,
                 contact: door.contact,
-                alarm: door.alarm,
-                fault: door.fault.clone(),
+                alarm: door.leaf.alarm(),
+                fault: door.trouble(),
                 last: door.last.clone().map(|p| LastPassage {
                     at: p.at.floor_ms(),
                     holder: p.holder,

@@ -77,6 +77,7 @@ impl Controller {
         if let (Some(holder), Some(grant)) = (holder, grant) {
             self.note_guest(now, door, &holder, &grant);
         }
+        self.first_person(now, door, direction);
     }
 
     pub(super) fn decide_at(&self, now: Now, door: DoorNo, uid: &Uid, hash: &UidHash) -> Decision {

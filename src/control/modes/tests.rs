@@ -216,12 +216,108 @@ fn the_journals_entries_lead_to_the_same_as_the_orders_did() {
             let Ok(next) = modes.ordered(now(s as u64), &order(name)) else { continue };
             modes = next;
             let timed = modes.end().map(|end| end.stored());
-            replayed = replay(&replayed, s as u64, modes.mode(), timed);
+            let changed = Changed { seq: s as u64, to: modes.mode(), by: "anna", until: timed };
+            replayed = replay(&replayed, changed);
             let restored = Modes::restored(&replayed, now(s as u64));
             assert_eq!(restored.mode(), modes.mode(), "{orders:?} after {name}");
         }
         let later = now(40);
         let own = Modes::restored(&modes.stored(0), later);
         assert_eq!(Modes::restored(&replayed, later).mode(), own.mode(), "{orders:?}");
+    }
+}
+
+/// Until an hour from the start.
+fn closing() -> At {
+    now(3600).wall
+}
+
+#[test]
+fn a_schedule_opens_what_is_locked_and_each_occurrence_does_so_once() {
+    for (orders, expected) in [
+        (&[][..], "unlocked"),
+        (&["unlock"], "unlocked"),
+        (&["block"], "blocked"),
+        (&["lock_down"], "locked_down"),
+        (&["lock_open"], "locked_open"),
+        (&["unlock 60"], "unlocked"),
+    ] {
+        let opened = after(orders).scheduled(now(10), closing());
+        assert_eq!(opened.mode().as_str(), expected, "{orders:?}");
+        assert_eq!(opened.scheduled(now(11), closing()), opened, "{orders:?}");
+    }
+    let opened = Modes::default().scheduled(now(10), closing());
+    assert_eq!((opened.is_scheduled(), opened.end().unwrap().mono), (true, now(3600).mono));
+    assert_eq!(opened.without_ended(now(3599)).mode().as_str(), "unlocked");
+    assert_eq!(opened.without_ended(now(3600)).mode().as_str(), "locked");
+    let next = opened.scheduled(now(3600), now(7200).wall);
+    assert_eq!(
+        next.without_ended(now(3600)).mode().as_str(),
+        "unlocked",
+        "one follows the other without a gap"
+    );
+}
+
+#[test]
+fn orders_in_a_schedules_time() {
+    let opened = Modes::default().scheduled(now(10), closing());
+    let does = |orders: &[&str], s: u64| {
+        let modes = orders.iter().try_fold(opened, |modes, name| modes.ordered(now(20), &order(name)));
+        modes.map_or_else(OrderRefusal::as_str, |m| {
+            m.without_ended(now(s)).scheduled(now(s), closing()).mode().as_str()
+        })
+    };
+    assert_eq!(does(&["lock"], 30), "locked", "who locks it is not overruled");
+    assert_eq!(does(&["unlock"], 4000), "unlocked", "nor who unlocks it for longer");
+    assert_eq!(does(&["unlock 60"], 100), "unlocked", "after a time it is what it was");
+    assert_eq!(does(&["unlock 60"], 4000), "locked");
+    assert_eq!(does(&["block"], 30), "blocked");
+    assert_eq!(does(&["block", "unblock"], 30), "unlocked");
+    assert_eq!(does(&["lock_down", "lock_down_release"], 30), "unlocked");
+    assert_eq!(does(&["lock_down", "lock_down_release"], 4000), "locked");
+    assert_eq!(opened.unscheduled(Some(closing())), opened);
+    assert_eq!(opened.unscheduled(None).mode().as_str(), "locked");
+    assert_eq!(opened.unscheduled(Some(now(7200).wall)).mode().as_str(), "locked");
+    assert_eq!(Modes::default().unscheduled(None), Modes::default());
+}
+
+#[test]
+fn a_schedule_outlasts_a_restart_and_so_does_having_been_overruled() {
+    let opened = Modes::default().scheduled(now(10), closing());
+    let restored = Modes::restored(&opened.stored(7), now(100));
+    assert_eq!((restored.mode().as_str(), restored.end().unwrap().mono), ("unlocked", now(3600).mono));
+    assert_eq!(Modes::shown(&opened.stored(7)).as_str(), "unlocked");
+    let locked = opened.ordered(now(20), &order("lock")).unwrap();
+    let restored = Modes::restored(&locked.stored(8), now(100));
+    assert_eq!(restored.scheduled(now(100), closing()).mode().as_str(), "locked");
+    let doubtful = Now { trust: ClockTrust::Untrusted, ..now(100) };
+    assert_eq!(Modes::restored(&opened.stored(7), doubtful).mode().as_str(), "locked");
+}
+
+#[test]
+fn a_schedule_and_what_was_ordered_in_its_time_are_told_by_the_journal_too() {
+    let ways: [&[&str]; 6] = [
+        &["lock"],
+        &["block"],
+        &["block", "unblock"],
+        &["unlock 60"],
+        &["lock_down", "lock_down_release"],
+        &["unlock"],
+    ];
+    for orders in ways {
+        let mut modes = Modes::default().scheduled(now(10), closing());
+        let until = |modes: &Modes| modes.end().map(|end| end.stored());
+        let changed = Changed { seq: 1, to: modes.mode(), by: BY_SCHEDULE, until: until(&modes) };
+        let mut replayed = replay(&StoredModes::default(), changed);
+        for (seq, name) in (2..).zip(orders) {
+            modes = modes.ordered(now(20), &order(name)).unwrap();
+            let changed = Changed { seq, to: modes.mode(), by: "anna", until: until(&modes) };
+            replayed = replay(&replayed, changed);
+        }
+        for s in [30, 100, 4000] {
+            let own = Modes::restored(&modes.stored(0), now(s)).scheduled(now(s), closing());
+            let told = Modes::restored(&replayed, now(s)).scheduled(now(s), closing());
+            assert_eq!(told.mode(), own.mode(), "{orders:?} at {s}");
+        }
     }
 }

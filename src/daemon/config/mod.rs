@@ -48,8 +48,7 @@ impl Config {
     pub fn fixed_differences(&self, new: &Config) -> Vec<&'static str> {
         let clock = |c: &Config| (c.require_sync, c.holdover);
         let journal = |c: &Config| (c.keep, c.max_events, c.release_wait);
-        let place =
-            |c: &Config| (c.controller.clone(), c.zone.clone(), c.state_dir.clone(), c.socket.clone());
+        let place = |c: &Config| (c.controller.clone(), c.zone, c.state_dir.clone(), c.socket.clone());
         let differs = [
             ("[controller]", place(self) != place(new)),
             ("[clock]", clock(self) != clock(new)),

@@ -3,7 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::table::{Found, Table};
-use crate::domain::{BoardId, Direction, DoorId, ReaderId, ZoneId};
+use crate::control::settings::RelockOn;
+use crate::domain::{BoardId, Direction, DoorId, ReaderId, Schedule, ZoneId};
+use crate::wire::record::schedule as schedule_of;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Board {
@@ -25,7 +27,13 @@ pub struct Door {
     pub lock: Lock,
     pub contact: Option<Input>,
     pub rex: Option<Rex>,
+    pub held_open: Duration,
+    pub pre_alarm: Duration,
+    pub relock_on: RelockOn,
     pub building_hours_only: bool,
+    /// Empty: never.
+    pub unlock_schedule: Schedule,
+    pub first_person_in: bool,
     pub max_stale: Option<Duration>,
 }
 
@@ -71,6 +79,7 @@ pub enum ReaderDriver {
 const LAST_CHANNEL: u64 = 63;
 /// Longest pulse the flash command can time: 0x7FFF steps of 100 ms.
 const LONGEST_STRIKE_S: u64 = 3276;
+const AN_INTERVAL: &str = "one such as { days = [\"mon\", \"tue\"], from = \"08:00\", to = \"18:00\" }";
 const AN_ID: &str = "an id of 1 to 64 characters A-Z a-z 0-9 . _ : -";
 const MODBUS_PORT: u16 = 502;
 
@@ -120,7 +129,25 @@ impl Door {
             Lock::read(table.needed_table("lock", "a table such as { board = \"board-1\", coil = 0 }"));
         let contact = table.has("contact").then(|| Input::read(table.table("contact"), false)).flatten();
         let rex = table.has("rex").then(|| Input::read(table.table("rex"), true)).flatten();
+        let held_open = table.seconds("held_open_s", (1, 86_400), 30);
+        let pre_alarm = table.number("pre_alarm_s", (0, 86_400), "a number of seconds");
+        if let Some(long) = pre_alarm.as_ref().filter(|p| p.value > 0 && p.value >= held_open.as_secs()) {
+            table.problem("pre_alarm_s", &long.span, "is not shorter than held_open_s");
+        }
+        // Unless it is said: a third of the time, and 10 s at most.
+        let pre_alarm = pre_alarm.map_or(held_open.as_secs().div_euclid(3).min(10), |f| f.value);
+        let whens = [("open", RelockOn::Open), ("close", RelockOn::Close), ("timer", RelockOn::Timer)];
+        let relock_on = choice(&table, "relock_on", &whens).unwrap_or(RelockOn::Open);
         let building_hours_only = table.flag("building_hours_only", false);
+        let unlock_schedule = schedule(&table, "unlock_schedule");
+        let first_person_in = table.flag("first_person_in", false);
+        if first_person_in && unlock_schedule.0.is_empty() {
+            table.problem(
+                "first_person_in",
+                &table.place("first_person_in"),
+                "needs an unlock_schedule beside it",
+            );
+        }
         let max_stale = table.number("max_stale_s", (60, 315_360_000), "a number of seconds");
         table.end();
         let id = id?;
@@ -131,7 +158,12 @@ impl Door {
             lock: lock?,
             contact: contact.map(|(input, _)| input),
             rex: rex.map(|(input, unlocks)| Rex { input, unlocks }),
+            held_open,
+            pre_alarm: Duration::from_secs(pre_alarm),
+            relock_on,
             building_hours_only,
+            unlock_schedule,
+            first_person_in,
             max_stale: max_stale.map(|f| Duration::from_secs(f.value)),
         })
     }
@@ -238,6 +270,22 @@ impl Reader {
         let baud = table.number_or("baud", (1200, 1_000_000), "bits a second", 115_200) as u32;
         Some(ReaderDriver::Pn532 { port: port?, baud })
     }
+}
+
+/// A weekly schedule, written as on the wire.
+fn schedule(table: &Table<'_>, key: &'static str) -> Schedule {
+    let mut whole = Schedule::default();
+    for interval in table.tables(key) {
+        let days: Vec<String> = interval.texts("days").into_iter().map(|day| day.value).collect();
+        let time = |key| interval.text(key, "a time of day, such as \"08:00\"").map(|time| time.value);
+        let (from, to) = (time("from"), time("to"));
+        interval.end();
+        match schedule_of(&serde_json::json!([{ "days": days, "from": from, "to": to }]), key) {
+            Ok(own) => whole.0.extend(own.0),
+            Err(error) => interval.problem("", interval.span(), format!("{error}; expected {AN_INTERVAL}")),
+        }
+    }
+    whole
 }
 
 /// A key with few values; absent is `None`, wrong is a problem.

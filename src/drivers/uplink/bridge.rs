@@ -174,11 +174,40 @@ async fn carry(
     ended.map_err(|end| end.of(host))
 }
 
+/// The reason in a DISCONNECT at the end of these bytes, in the short form without properties (MQTT 5 §3.14.2). rumqttc
+/// 0.25.1 waits for the properties that are not there, and never says that one came. What else ends like this is
+/// harmless: it only counts where nothing follows.
+fn last_word(said: &[u8]) -> Option<u8> {
+    match said {
+        [.., 0xE0, 1, reason] if *reason >= 0x80 => Some(*reason),
+        _ => None,
+    }
+}
+
+/// MQTT 5 §3.14.2.1, of the reasons a broker gives.
+fn meaning(code: u8) -> &'static str {
+    match code {
+        0x81 | 0x82 => "it did not understand what we sent",
+        0x87 => "we are not authorised; look at its access rules",
+        0x89 => "it is busy",
+        0x8B => "it is shutting down",
+        0x8D => "it heard nothing of us in a keep-alive",
+        0x93 => "we sent more than it would receive",
+        0x95 => "a packet of ours was too large for it",
+        0x97 => "we are beyond a quota of its",
+        0x98 => "somebody who administers it did so",
+        0x9A => "it retains nothing",
+        0x9B => "it does not do QoS 1",
+        _ => "see MQTT 5, section 3.14.2.1",
+    }
+}
+
 /// How carrying ended.
 enum End {
     Silent(Duration),
     Stuck(Duration),
-    Closed,
+    /// With the reason it gave last, if any.
+    Closed(Option<u8>),
     Broken(io::Error),
 }
 
@@ -187,7 +216,9 @@ impl End {
         match self {
             End::Silent(after) => TransportError::Silent(after),
             End::Stuck(after) => TransportError::Stuck(after),
-            End::Closed => TransportError::Closed,
+            End::Closed(None) => TransportError::Closed,
+            End::Closed(Some(0x8E)) => TransportError::TakenOver,
+            End::Closed(Some(code)) => TransportError::Disconnected { why: meaning(code), code },
             End::Broken(error) => broken(error, host),
         }
     }
@@ -201,6 +232,7 @@ async fn down(
 ) -> Result<(), End> {
     let mut piece = vec![0; PIECE_BYTES];
     let mut heard = clock::instant();
+    let mut reason = None;
     loop {
         let longest = *silence.borrow_and_update();
         let count = tokio::select! {
@@ -210,8 +242,9 @@ async fn down(
         };
         let said = piece.get(..count).unwrap_or_default();
         if said.is_empty() {
-            return Err(End::Closed);
+            return Err(End::Closed(reason));
         }
+        reason = last_word(said);
         if local.write_all(said).await.is_err() {
             // rumqttc is gone. It has said all it had to.
             return Ok(());

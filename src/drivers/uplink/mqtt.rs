@@ -22,7 +22,7 @@ use super::{
     ended::{Ended, LinkError},
     keeper::{Account, Keeper},
     session::{Session, say},
-    transport::Address,
+    transport::{Address, TransportError},
 };
 use crate::{
     control::{Event, UplinkCommand, UplinkEvent},
@@ -69,10 +69,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const FIRST_TRUCE: Duration = Duration::from_secs(30);
 const LONGEST_TRUCE: Duration = Duration::from_secs(300);
 
-/// How long to wait before the next connection.
+/// So often it is no chance.
+const THROWN_OUT: u32 = 3;
+
+/// How long to wait before the next connection, and what to say meanwhile.
 struct Waits {
     failures: Backoff,
     takeovers: Backoff,
+    /// Connections in a row that the broker closed soon after they stood.
+    thrown_out: u32,
 }
 
 impl Waits {
@@ -80,7 +85,20 @@ impl Waits {
         Waits {
             failures: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
             takeovers: Backoff::new(FIRST_TRUCE, LONGEST_TRUCE),
+            thrown_out: 0,
         }
+    }
+
+    /// What to say of this end. A broker need not tell why it closes a connection, and some never do.
+    fn detail(&mut self, error: &LinkError, lasted: Option<Duration>) -> String {
+        let is_soon = lasted.is_some_and(|lasted| lasted < STEADY);
+        let is_closed = matches!(error, LinkError::Transport(TransportError::Closed));
+        self.thrown_out = if is_soon && is_closed { self.thrown_out.saturating_add(1) } else { 0 };
+        let hint = match self.thrown_out {
+            0..THROWN_OUT => "",
+            _ => ", again and again soon after it stands; is there another client with this controller's id?",
+        };
+        format!("{error}{hint}")
     }
 
     /// After a connection that was up for so long, if it was.
@@ -128,7 +146,7 @@ pub async fn run(
         };
         let lasted = session.up_since.map(|since| clock::instant() - since);
         drop(session);
-        let detail = error.to_string();
+        let detail = waits.detail(&error, lasted);
         if lasted.is_some() || said != detail {
             complain(&error, &detail);
             say(&events, UplinkEvent::Disconnected { detail: detail.clone() }).await;
@@ -199,6 +217,18 @@ mod tests {
         let truces: Vec<Duration> = (0..10).map(|_| after(40)).collect();
         assert!(truces[0] >= FIRST_TRUCE / 2 && truces[9] >= LONGEST_TRUCE / 2, "{truces:?}");
         assert!(after(300) <= FIRST_TRUCE, "it was gone for long");
+    }
+
+    #[test]
+    fn a_broker_that_closes_soon_and_often_may_know_another_client_under_our_id() {
+        let mut waits = Waits::new();
+        let closed = || LinkError::Transport(TransportError::Closed);
+        let soon = Some(Duration::from_secs(1));
+        let said: Vec<bool> =
+            (0..4).map(|_| waits.detail(&closed(), soon).contains("another client")).collect();
+        assert_eq!(said, [false, false, true, true]);
+        assert!(!waits.detail(&closed(), Some(STEADY)).contains("another client"));
+        assert!(!waits.detail(&closed(), soon).contains("another client"), "counted anew");
     }
 
     #[test]

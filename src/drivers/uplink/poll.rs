@@ -23,8 +23,8 @@ use super::{
 };
 use crate::drivers::clock;
 
-/// How long the broker may take to acknowledge a publish while it answers pings. One that does not is of no use to us,
-/// and nobody would notice.
+/// How long the broker may take to acknowledge a publish while it answers pings and has nothing else to say. One that
+/// does not is of no use to us, and nobody would notice.
 pub const PUBACK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The certificates the broker showed, once it has.
@@ -65,15 +65,15 @@ async fn converse(
                 continue;
             }
             Err(error) => {
-                let error = link.why(error).await?;
-                return Err(if is_take_over(&error) {
-                    LinkError::TakenOver
-                } else {
-                    LinkError::Connection(Box::new(error))
+                return Err(match link.why(error).await {
+                    Err(TransportError::TakenOver) => LinkError::TakenOver,
+                    Err(seen) => LinkError::Transport(seen),
+                    Ok(error) if is_take_over(&error) => LinkError::TakenOver,
+                    Ok(error) => LinkError::Connection(Box::new(error)),
                 });
             }
         };
-        unanswered.heard(&packet);
+        unanswered.heard(&packet, clock::instant());
         if let Incoming::ConnAck(answer) = &packet {
             agree(&mut link, &mut event_loop, answer);
         }
@@ -114,16 +114,23 @@ impl Unanswered {
         }
     }
 
-    fn heard(&mut self, packet: &Incoming) {
-        if let Incoming::PubAck(answer) = packet {
-            self.0.remove(&answer.pkid);
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others say nothing about publishes")]
+    fn heard(&mut self, packet: &Incoming, now: Instant) {
+        match packet {
+            Incoming::PubAck(answer) => _ = self.0.remove(&answer.pkid),
+            // Its answers stand in a line with what it pours out.
+            Incoming::Publish(_) => self.0.values_mut().for_each(|since| *since = now),
+            _ => {}
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rumqttc::v5::mqttbytes::v5::{PubAck, PubAckReason};
+    use rumqttc::v5::mqttbytes::{
+        QoS,
+        v5::{PubAck, PubAckReason, Publish},
+    };
 
     use super::*;
 
@@ -136,10 +143,12 @@ mod tests {
         assert!(unanswered.sent(&Outgoing::Publish(1), at(0)).is_ok());
         assert!(unanswered.sent(&Outgoing::Publish(2), at(30)).is_ok());
         assert!(unanswered.sent(&Outgoing::PingReq, at(60)).is_ok());
-        unanswered.heard(&ack(1));
+        unanswered.heard(&ack(1), at(60));
         assert!(unanswered.sent(&Outgoing::PingReq, at(61)).is_ok());
         assert!(matches!(unanswered.sent(&Outgoing::PingReq, at(91)), Err(LinkError::Unanswered)));
-        unanswered.heard(&ack(2));
+        unanswered.heard(&Incoming::Publish(Publish::new("feed", QoS::AtLeastOnce, "", None)), at(91));
+        assert!(unanswered.sent(&Outgoing::PingReq, at(151)).is_ok(), "it had other things to say");
+        unanswered.heard(&ack(2), at(151));
         assert!(unanswered.sent(&Outgoing::PingReq, at(1000)).is_ok());
     }
 }

@@ -59,6 +59,11 @@ pub enum TransportError {
     Stuck(Duration),
     #[error("the broker closed the connection")]
     Closed,
+    #[error("the broker closed the connection: {why} (reason {code:#04x})")]
+    Disconnected { code: u8, why: &'static str },
+    /// Another client came under our id.
+    #[error("the broker gave the connection to another client")]
+    TakenOver,
     #[error("the connection to the broker broke: {0}")]
     Broken(io::Error),
     #[error("can't make the socket to the MQTT client: {0}")]

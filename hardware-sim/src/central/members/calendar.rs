@@ -10,6 +10,7 @@ use chrono::{
 };
 use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -86,7 +87,7 @@ pub struct Interval {
     pub days: Vec<Day>,
     /// From then.
     pub from: WallTime,
-    /// Until then; the same as `from` means the whole day, and an earlier one is on the next day.
+    /// Until then; the same as `from` means the whole calendar day, and an earlier one is on the next day.
     pub to: WallTime,
 }
 
@@ -153,10 +154,14 @@ impl Location {
         let mut spans: Vec<Span> = self
             .wall_times(hours, date)
             .into_iter()
-            .map(|(from, to)| {
-                let minutes = if to.0 <= from.0 { to.0 + MINUTES_A_DAY } else { to.0 };
-                let from_instant = instant(self.time_zone, date, from.0, Pass::First);
-                (from_instant, instant(self.time_zone, date, minutes, Pass::Last))
+            .map(|(WallTime(from), WallTime(to))| {
+                let (from, to) = match to.cmp(&from) {
+                    Ordering::Equal => (0, MINUTES_A_DAY),
+                    Ordering::Less => (from, to + MINUTES_A_DAY),
+                    Ordering::Greater => (from, to),
+                };
+                let zone = self.time_zone;
+                (instant(zone, date, from, Pass::First), instant(zone, date, to, Pass::Last))
             })
             .collect();
         spans.sort();
@@ -182,6 +187,14 @@ impl Location {
         let day = Day::of(self.date(at));
         let weekday = day != Day::Sat && day != Day::Sun;
         weekday && self.covers(Hours::Staffed, (at, at + TimeDelta::seconds(1)))
+    }
+
+    /// Whether any of its hours begin when a day ends, which the wire does not allow.
+    pub(super) fn begins_at_24(&self) -> bool {
+        let weekly = self.opening_hours.iter().chain(&self.staffed_hours).map(|interval| interval.from);
+        let own = self.exceptions.iter().flat_map(|own| [&own.opening_hours, &own.staffed_hours]);
+        let own = own.flatten().flatten().map(|[from, _]| *from);
+        weekly.chain(own).any(|from| from.0 == MINUTES_A_DAY)
     }
 
     fn wall_times(&self, hours: Hours, date: NaiveDate) -> Vec<(WallTime, WallTime)> {

@@ -237,6 +237,11 @@ impl Site {
             if !location.open_24h && location.opening_hours.is_empty() {
                 faults.push(format!("opening_hours {of} are missing; give some, or open_24h = true"));
             }
+            if location.begins_at_24() {
+                faults.push(format!(
+                    "hours {of} begin at 24:00, which only ends a day; write 00:00 of the next"
+                ));
+            }
             let empty = location.rooms.iter().filter(|room| room.capacity == 0);
             faults.extend(empty.map(|room| format!("room {} {of} has room for nobody", room.id)));
         }

@@ -386,13 +386,16 @@ fn days_hours_and_months_are_the_locations_own_also_when_its_clock_is_changed() 
 fn hours_past_midnight_belong_to_the_day_they_start_on() {
     let mut site: Site = toml::from_str(SITE).unwrap();
     site.locations[0].opening_hours = toml::from_str::<std::collections::BTreeMap<String, Vec<calendar::Interval>>>(
-        r#"hours = [{ days = ["fri"], from = "22:00", to = "06:00" }, { days = ["sat"], from = "06:00", to = "24:00" }]"#,
+        r#"hours = [{ days = ["fri"], from = "22:00", to = "06:00" }, { days = ["sat"], from = "09:00", to = "09:00" }]"#,
     )
     .unwrap()
     .remove("hours")
     .unwrap();
     let covers = |from, to| site.locations[0].covers(Hours::Opening, (at(from), at(to)));
-    assert!(covers("2026-11-27T23:00", "2026-11-29T00:00"), "Friday night into Saturday, which touches it");
+    assert!(
+        covers("2026-11-27T23:00", "2026-11-29T00:00"),
+        "Friday night into all of Saturday, the calendar day"
+    );
     assert!(!covers("2026-11-28T23:00", "2026-11-29T00:01"));
     assert!(!covers("2026-11-27T21:00", "2026-11-27T23:00"));
 }
@@ -401,10 +404,14 @@ fn hours_past_midnight_belong_to_the_day_they_start_on() {
 fn a_site_file_that_contradicts_itself_is_told_everything_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("site.toml");
-    let wrong = SITE.replace("home = \"oslo-1\"", "home = \"paris\"").replace("capacity = 3", "capacity = 0");
+    let wrong = SITE
+        .replace("home = \"oslo-1\"", "home = \"paris\"")
+        .replace("capacity = 3", "capacity = 0")
+        .replace("07:00", "24:00");
     std::fs::write(&path, wrong).unwrap();
     let error = Site::read(&path).unwrap_err().to_string();
     assert!(error.contains("room room-4 of location oslo-1 has room for nobody"), "{error}");
+    assert!(error.contains("hours of location oslo-1 begin at 24:00"), "{error}");
     assert!(error.contains("home paris of member ada is no location here"), "{error}");
     std::fs::write(&path, SITE.replace("04A1B2C3D4E502", "04A1B2C3D4E5XX")).unwrap();
     let error = Site::read(&path).unwrap_err().to_string();

@@ -19,7 +19,7 @@ mod words;
 use super::bookings::{self, BookingError};
 use super::members::site::SiteError;
 use super::members::{Books, Site};
-use super::{Builder, Central, CentralError, FeedError};
+use super::{Builder, Central, CentralError, FeedError, TlsFiles};
 use crate::jws::{KeyError, SecretKey, Signer};
 use crate::orders::{Handler, OrderSocket, OrdersError};
 use crate::until_told::{say, told_to_stop};
@@ -65,7 +65,7 @@ enum Instead {
 
 #[derive(Debug, clap::Args)]
 struct RunArgs {
-    /// The MQTT 5 broker, such as mqtt://127.0.0.1:1883
+    /// The MQTT 5 broker, such as mqtt://127.0.0.1:1883, or mqtts://broker.example for TLS 1.3
     #[arg(long, value_name = "URL")]
     broker: String,
     /// The controller to be central for, without rules: the id in its configuration
@@ -89,10 +89,25 @@ struct RunArgs {
     bookings: Option<PathBuf>,
     /// Sign with the key in this file, made by keygen (default: plain JSON, which controllers with trusted keys refuse)
     #[arg(long, value_name = "FILE", requires = "kid")]
-    key: Option<PathBuf>,
-    /// What the controllers know the key by
-    #[arg(long, value_name = "KID", requires = "key")]
+    signing_key: Option<PathBuf>,
+    /// What the controllers know the signing key by
+    #[arg(long, value_name = "KID", requires = "signing_key")]
     kid: Option<String>,
+    /// With mqtts://: the authority that vouches for the broker, as PEM
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Central's own certificate for the broker, as PEM
+    #[arg(long, value_name = "FILE", requires_all = ["ca", "key"])]
+    cert: Option<PathBuf>,
+    /// The certificate's key, as PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// The user to be for the broker
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    username: Option<String>,
+    /// The file with the user's password
+    #[arg(long, value_name = "FILE", requires = "username")]
+    password_file: Option<PathBuf>,
     /// Who gives the commands
     #[arg(long, value_name = "NAME", default_value = "latch-sim@central")]
     by: String,
@@ -125,6 +140,14 @@ pub enum VerbError {
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The password's file.
+    #[error("password file {path} can't be read")]
+    Password {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// Standard input or the socket.
     #[error(transparent)]
     Orders(#[from] OrdersError),
@@ -150,7 +173,7 @@ impl Args {
 
 impl RunArgs {
     fn run(self) -> Result<(), VerbError> {
-        let signer = match (&self.key, &self.kid) {
+        let signer = match (&self.signing_key, &self.kid) {
             (Some(file), Some(kid)) => Some(Signer::new(kid, SecretKey::read(file)?)),
             _ => None,
         };
@@ -160,12 +183,21 @@ impl RunArgs {
         }
     }
 
-    fn builder(&self, controller: &str, signer: Option<Signer>) -> Builder {
-        let builder = Central::builder(&self.broker, controller).by(&self.by);
-        match signer {
-            Some(signer) => builder.signer(signer),
-            None => builder,
+    fn builder(&self, controller: &str, signer: Option<Signer>) -> Result<Builder, VerbError> {
+        let mut builder = Central::builder(&self.broker, controller).by(&self.by);
+        if let Some(signer) = signer {
+            builder = builder.signer(signer);
         }
+        if let Some(ca) = &self.ca {
+            let identity = self.cert.clone().zip(self.key.clone());
+            builder = builder.tls(TlsFiles { ca: ca.clone(), identity });
+        }
+        if let (Some(user), Some(file)) = (&self.username, &self.password_file) {
+            let read = |source| VerbError::Password { path: file.clone(), source };
+            let password = std::fs::read_to_string(file).map_err(read)?;
+            builder = builder.credentials(user, password.trim_end());
+        }
+        Ok(builder)
     }
 
     /// For one controller, records as they are.
@@ -175,7 +207,7 @@ impl RunArgs {
             None => Vec::new(),
         };
         let controller = self.controller.as_deref().unwrap_or_default();
-        let mut builder = self.builder(controller, signer);
+        let mut builder = self.builder(controller, signer)?;
         if let Some(path) = &self.feed {
             builder = builder.feed_file(path);
         }
@@ -201,7 +233,7 @@ impl RunArgs {
         }
         let mut centrals = BTreeMap::new();
         for location in &site.locations {
-            let mut builder = self.builder(&location.id, signer.clone());
+            let mut builder = self.builder(&location.id, signer.clone())?;
             if let Some(state) = &self.state {
                 builder = builder
                     .feed_file(state.join(format!("{}.feed.jsonl", location.id)))
@@ -273,6 +305,7 @@ fn watch(central: &Arc<Central>, office: Option<&Arc<Office>>) -> Result<(), Ver
 
 fn look_on(central: &Weak<Central>, office: Option<&Weak<Office>>) {
     let (mut events, mut violations, mut stood, mut troubled) = (0, 0, false, false);
+    let mut why_not = None;
     while let Some(central) = central.upgrade() {
         let controller = central.controller();
         let stands = central.is_connected();
@@ -281,6 +314,11 @@ fn look_on(central: &Weak<Central>, office: Option<&Weak<Office>>) {
             say(format_args!("{controller}: {how}"));
             stood = stands;
         }
+        let why = central.why_not_connected();
+        if let Some(why) = why.as_ref().filter(|why| why_not.as_ref() != Some(*why)) {
+            say(format_args!("{controller}: not connected: {why}"));
+        }
+        why_not = why;
         if let Some(why) = central.trouble().filter(|_| !troubled) {
             say(format_args!("{controller}: nothing more is sent or acknowledged: {why}"));
             troubled = true;

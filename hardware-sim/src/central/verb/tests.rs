@@ -251,7 +251,9 @@ struct Cli {
 fn the_command_line_is_a_controller_or_a_site_or_a_key_to_be_made() {
     let parses = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
     assert!(parses("central --broker mqtt://b --controller demo-1 --feed f --events e"));
-    assert!(parses("central --broker mqtt://b --site s --state d --key k --kid kid"));
+    assert!(parses("central --broker mqtt://b --site s --state d --signing-key k --kid kid"));
+    assert!(parses("central --broker mqtts://b --controller a --ca c --cert c --key k"));
+    assert!(parses("central --broker mqtts://b --controller a --ca c --username u --password-file p"));
     assert!(parses("central keygen file --kid kid"));
     for wrong in [
         "central",
@@ -259,6 +261,8 @@ fn the_command_line_is_a_controller_or_a_site_or_a_key_to_be_made() {
         "central --broker mqtt://b --controller a --site s",
         "central --broker mqtt://b --site s --feed f",
         "central --broker mqtt://b --controller a --key k",
+        "central --broker mqtt://b --controller a --signing-key k",
+        "central --broker mqtts://b --controller a --ca c --username u",
         "central keygen file",
     ] {
         assert!(!parses(wrong), "{wrong}");

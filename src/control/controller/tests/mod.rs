@@ -3,11 +3,13 @@
 //! This file holds the site and the short forms; each kind of event has a file of its own, as in the controller.
 
 mod feed;
+mod leaves;
 mod links;
 mod modes;
 mod operator;
 mod passages;
 mod remote;
+mod schedules;
 mod strikes;
 mod time;
 mod walk;
@@ -25,8 +27,11 @@ use crate::{
         clock::{ClockSettings, Reading},
         commands_taken::CommandsTaken,
         index::Index,
+        leaf::LeafRules,
         let_in::LetIn,
-        settings::{BoardSettings, DoorSettings, InputSettings, ReaderSettings, RexSettings, Settings},
+        settings::{
+            BoardSettings, DoorSettings, InputSettings, ReaderSettings, RelockOn, RexSettings, Settings,
+        },
     },
     domain::{
         At, BoardId, CommandId, ControllerId, Direction, DoorAction, DoorId, DoorOrder, Entry, Mono,
@@ -248,9 +253,18 @@ fn settings() -> Settings {
         coil,
         strike: Duration::from_secs(5),
         extended: Duration::from_secs(15),
+        leaf: LeafRules {
+            seen_within: Duration::from_millis(200),
+            held_open: Duration::from_secs(30),
+            held_open_extended: Duration::from_secs(90),
+            pre_alarm: Duration::from_secs(10),
+        },
+        relock_on: RelockOn::Open,
         contact: None,
         rex: None,
         building_hours_only: false,
+        unlock_schedule: None,
+        first_person_in: false,
         max_stale: None,
     };
     let rex = |board, n, unlocks| Some(RexSettings { input: input(board, n, false), unlocks });

@@ -194,9 +194,9 @@ fn an_action_nobody_knows_is_reported_in_sync() {
     rig.bid(1, &message("cmd-7", "explode", "entrance"));
     rig.ordered("cmd-8", "resync", "*");
     let actions = rig.later_ms(70_000).handle(Event::Tick);
-    let rejected = actions.iter().find_map(|action| match action {
-        Action::Uplink(UplinkCommand::Sync(sync)) => Some(sync.rejected),
-        _ => None,
+    let rejected = actions.iter().find_map(|action| {
+        let Action::Uplink(UplinkCommand::Sync(sync)) = action else { return None };
+        Some(sync.rejected)
     });
     assert_eq!(rejected, Some(1));
 }

@@ -356,3 +356,21 @@ fn a_lock_that_is_driven_to_lock_is_refused_with_what_to_do_about_it() {
     assert!(safe.starts_with("12:42 doors[0].lock.fail: \"safe\" (driven to lock) needs a board"), "{safe}");
     assert!(said(&text("open"))[0].contains("is not known; expected \"secure\""));
 }
+
+#[test]
+fn a_doors_times_that_can_not_be_are_named() {
+    let text = "[controller]\nid = \"a\"\ntime_zone = \"UTC\"\n[mqtt]\nurl = \"mqtt://b\"\nallow_unsigned = true\n\
+        [[boards]]\nid = \"b-1\"\nurl = \"modbus+tcp://b\"\n\
+        [[doors]]\nid = \"d\"\nlock = { board = \"b-1\", coil = 0 }\nheld_open_s = 10\npre_alarm_s = 10\n\
+        relock_on = \"never\"\nunlock_schedule = [{ days = [\"mon\", \"mo\"], from = \"8\", to = \"18:00\" }]\n\
+        [[doors]]\nid = \"e\"\nlock = { board = \"b-1\", coil = 1 }\nfirst_person_in = true\n";
+    let said = said(text);
+    let found: Vec<&str> = said.iter().map(|s| s.split(": ").next().unwrap()).collect();
+    let expected = [
+        "14:15 doors[0].pre_alarm_s",
+        "15:13 doors[0].relock_on",
+        "16:20 doors[0].unlock_schedule[0]",
+        "20:19 doors[1].first_person_in",
+    ];
+    assert_eq!(found, expected, "{said:#?}");
+}

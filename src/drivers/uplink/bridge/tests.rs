@@ -32,7 +32,12 @@ async fn only_this_process_gets_in() {
     let accepted = tokio::spawn(accept(bridge.listener));
     let address = format!("ABSTRACT-CONNECT:{}", name.trim_start_matches('\0'));
     let mut command = Command::new("socat");
-    command.args(["-u", &address, "-"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // -T: one that is let in hears nothing, and must end all the same.
+    command
+        .args(["-T", "2", "-u", &address, "-"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let stranger = tokio::task::spawn_blocking(move || command.status());
     stranger.await.unwrap().expect("socat is needed for this test");
     assert!(!accepted.is_finished(), "a stranger got in");
@@ -130,5 +135,14 @@ async fn the_broker_may_ask_for_more_pings_and_not_for_fewer_or_none() {
     for (asked, agreed_s) in [(None, 30), (Some(10), 10), (Some(600), 30), (Some(0), 30)] {
         assert_eq!(link.agree(asked), Duration::from_secs(agreed_s), "{asked:?}");
         assert_eq!(*link.silence.borrow(), Duration::from_millis(agreed_s * 1500));
+    }
+}
+
+#[test]
+fn a_reason_counts_in_the_short_form_at_the_end_only() {
+    assert_eq!(last_word(&[0xE0, 1, 0x8E]), Some(0x8E));
+    assert_eq!(last_word(&[0xD0, 0, 0xE0, 1, 0x8B]), Some(0x8B));
+    for other in [&[0xE0, 2, 0x8E, 0][..], &[0xE0, 1, 0x00], &[0xE0, 1, 0x8E, 0xD0, 0], &[0x8E], &[]] {
+        assert_eq!(last_word(other), None, "{other:x?}");
     }
 }

@@ -1,9 +1,12 @@
 //! Whose cache it is, notes, and files that are damaged: set aside, never deleted, never believed in part.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use super::*;
-use crate::wire::stored::encode;
+use crate::{
+    domain::DoorMode,
+    wire::stored::{StoredEnd, StoredModes, encode},
+};
 
 /// What a cache held, and its position.
 type State = (Vec<String>, Position);
@@ -84,6 +87,22 @@ fn notes_outlast_a_restart() {
     let left: Vec<String> = loaded.let_in.iter().map(|(b, h, at)| format!("{b} {h} {at}")).collect();
     assert_eq!(left, ["b-11 m-3 2026-11-23T09:00:00.123Z", "b-2 m-1 2026-11-23T09:00:00.123Z"]);
     assert_eq!((loaded.heard, loaded.checkpoint), (heard, 1000));
+}
+
+#[test]
+fn doors_modes_outlast_a_restart_and_each_doors_last_counts() {
+    let site = Site::new();
+    let (database, _) = site.open();
+    let (entrance, side) = (DoorId::new("entrance").unwrap(), DoorId::new("side").unwrap());
+    let at = At::parse("2026-11-23T09:00:00Z").ok();
+    let first = StoredModes { seq: 7, base: DoorMode::Unlocked, ..StoredModes::default() };
+    let held = Some((DoorMode::LockedOpen, Some(StoredEnd { at, for_s: 30 })));
+    let last = StoredModes { seq: 9, schedule_done: at, held, ..first };
+    for (door, modes) in [(&entrance, first), (&side, first), (&entrance, last)] {
+        database.note(&Note::Modes { door: door.clone(), modes }).unwrap();
+    }
+    drop(database);
+    assert_eq!(site.open().1.modes, BTreeMap::from([(entrance, last), (side, first)]));
 }
 
 #[test]
