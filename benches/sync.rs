@@ -30,7 +30,7 @@
 mod asking;
 #[path = "tap/board.rs"]
 mod board;
-#[allow(dead_code, reason = "the tests that share it use more of it")]
+#[allow(dead_code, clippy::panic, reason = "the tests that share it use more of it, and fail by panicking")]
 #[path = "../tests/site/broker.rs"]
 mod broker;
 #[path = "sync/central.rs"]

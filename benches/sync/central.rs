@@ -102,7 +102,7 @@ fn listen(
                         stands.send(()).unwrap();
                     }
                 }
-                _ => {}
+                Event::Incoming(_) | Event::Outgoing(_) => {}
             }
         }
     };

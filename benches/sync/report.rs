@@ -59,9 +59,9 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn latency(&self, of: fn(&Latencies) -> &Vec<u64>, percent: usize) -> f64 {
+    fn latency(&self, of: impl Fn(&Latencies) -> Vec<u64>, percent: usize) -> f64 {
         let round = |round| {
-            let mut sorted = of(round).clone();
+            let mut sorted = of(round);
             sorted.sort_unstable();
             percentile(&sorted, percent) / 1000.0
         };
@@ -69,8 +69,8 @@ impl Seen {
     }
 
     fn change_rows(&self) -> Vec<Row> {
-        let (delivered, published): (fn(&Latencies) -> &Vec<u64>, fn(&Latencies) -> &Vec<u64>) =
-            (|l| &l.delivered, |l| &l.published);
+        let delivered = |l: &Latencies| l.delivered.clone();
+        let published = |l: &Latencies| l.published.clone();
         vec![
             Row::seen("change, delivered → effective, p50", self.latency(delivered, 50), "ms"),
             most("change, delivered → effective, p95", 10.0, self.latency(delivered, 95), "ms"),

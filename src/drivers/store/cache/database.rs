@@ -171,8 +171,11 @@ impl Database {
     ) -> Result<Applied, CacheError> {
         let rejected = self.position.rejected + rejected;
         let before = Position { applied, rejected, ..self.position };
-        let done = records::apply(&self.records, before, items, owners)?;
-        self.flush()?;
+        let (done, undo) = records::apply(&self.records, before, items, owners)?;
+        if let Err(error) = self.flush() {
+            undo.carry_out(&self.records)?;
+            return Err(error);
+        }
         self.position = done.position;
         Ok(done)
     }
@@ -214,7 +217,7 @@ impl Database {
         for items in batches {
             let Some(staging) = self.staging.as_mut() else { break };
             let owners = staging.index.owners(items.iter().filter_map(Sealed::put));
-            let applied = records::apply(&staging.tree, staging.position, items, owners)?;
+            let (applied, _) = records::apply(&staging.tree, staging.position, items, owners)?;
             staging.position = applied.position;
             for replaced in &applied.replaced {
                 staging.index.apply(replaced.old.as_ref(), replaced.new.as_ref());
@@ -251,7 +254,11 @@ impl Database {
         };
         let removal = self.removal_by(&staging.index, at)?;
         put(&self.meta, KEY_GENERATION, &staging.generation)?;
-        self.flush()?;
+        if let Err(error) = self.flush() {
+            // Else the next snapshot would be staged in what a start takes to be in force.
+            put(&self.meta, KEY_GENERATION, &self.generation)?;
+            return Err(error);
+        }
         let old = std::mem::replace(&mut self.generation, staging.generation);
         self.records = staging.tree;
         self.position = staging.position;

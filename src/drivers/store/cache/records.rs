@@ -29,6 +29,8 @@ const POSITION: &[u8] = b"m";
 /// The changes of one message, as they will be in the tree.
 struct Pending<'a> {
     tree: &'a Tree,
+    /// What was in the tree under the keys that were looked up: every key that is written is.
+    before: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     written: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// Who has the UIDs that are put, as the changes go on.
     owners: Owners,
@@ -37,28 +39,48 @@ struct Pending<'a> {
     conflicts: Vec<String>,
 }
 
+/// Puts back what a batch changed whose barrier failed: what was said not to be stored must not be there when it is
+/// tried again, or it would seem to have been so before.
+#[derive(Debug)]
+pub struct Undo(Batch);
+
+impl Undo {
+    pub fn carry_out(self, tree: &Tree) -> Result<(), CacheError> {
+        tree.apply_batch(self.0).map_err(CacheError::sled("written"))
+    }
+}
+
+fn batch(values: BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> Batch {
+    let mut batch = Batch::default();
+    for (key, value) in values {
+        match value {
+            Some(value) => batch.insert(key, value),
+            None => batch.remove(key),
+        }
+    }
+    batch
+}
+
 /// Applies changes in order, as one batch with the position they lead to. Not durable yet.
 pub fn apply(
     tree: &Tree,
     position: Position,
     items: &[Sealed],
     owners: Owners,
-) -> Result<Applied, CacheError> {
-    let (written, replaced, conflicts) = (BTreeMap::new(), Vec::new(), Vec::new());
-    let mut pending = Pending { tree, written, owners, position, replaced, conflicts };
+) -> Result<(Applied, Undo), CacheError> {
+    let (before, written, replaced, conflicts) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), Vec::new());
+    let mut pending = Pending { tree, before, written, owners, position, replaced, conflicts };
     for item in items {
         pending.change(item)?;
     }
+    pending.get(POSITION)?;
     pending.written.insert(POSITION.to_vec(), Some(encode(&pending.position)?));
-    let mut batch = Batch::default();
-    for (key, value) in pending.written {
-        match value {
-            Some(value) => batch.insert(key, value),
-            None => batch.remove(key),
-        }
-    }
-    tree.apply_batch(batch).map_err(CacheError::sled("written"))?;
-    Ok(Applied { position: pending.position, replaced: pending.replaced, conflicts: pending.conflicts })
+    tree.apply_batch(batch(pending.written)).map_err(CacheError::sled("written"))?;
+    let undo = Undo(batch(pending.before));
+    Ok((
+        Applied { position: pending.position, replaced: pending.replaced, conflicts: pending.conflicts },
+        undo,
+    ))
 }
 
 pub fn position(tree: &Tree) -> Result<Option<Position>, CacheError> {
@@ -83,14 +105,16 @@ fn record_key(key: &RecordKey) -> Vec<u8> {
 }
 
 impl Pending<'_> {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CacheError> {
-        match self.written.get(key) {
-            Some(value) => Ok(value.clone()),
-            None => Ok(self.tree.get(key).map_err(CacheError::sled("read"))?.map(|v| v.to_vec())),
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, CacheError> {
+        if let Some(value) = self.written.get(key) {
+            return Ok(value.clone());
         }
+        let value = self.tree.get(key).map_err(CacheError::sled("read"))?.map(|v| v.to_vec());
+        self.before.insert(key.to_vec(), value.clone());
+        Ok(value)
     }
 
-    fn record(&self, key: &RecordKey) -> Result<Option<StoredRecord>, CacheError> {
+    fn record(&mut self, key: &RecordKey) -> Result<Option<StoredRecord>, CacheError> {
         Ok(self.get(&record_key(key))?.map(|v| decode(&v)).transpose()?)
     }
 

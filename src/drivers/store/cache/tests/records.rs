@@ -124,6 +124,36 @@ fn a_conflict_within_one_message_is_settled_by_its_order() {
     assert_eq!(applied.position.digest, digest_of([&first, &second]));
 }
 
+/// The barrier can't find its file, as one that failed: by then the batch is written.
+fn without_barrier<T>(site: &Site, act: impl FnOnce() -> T) -> T {
+    let (file, away) = (site.path().join("db"), site.path().join("db.away"));
+    std::fs::rename(&file, &away).unwrap();
+    let result = act();
+    std::fs::rename(&away, &file).unwrap();
+    result
+}
+
+#[test]
+fn a_change_whose_barrier_failed_is_as_if_it_had_never_come_and_can_come_again() {
+    let site = Site::new();
+    let (mut database, mut loaded) = site.open();
+    let records = [grant("g-1", "m-1"), credential("c-1", UIDS[0], "m-1")];
+    let changes: Vec<Value> = records.iter().map(put).collect();
+    follow(&mut loaded.index, &database.apply_alone(2, 0, &items(&changes)).unwrap());
+    let next = [delete("grant", "g-1"), put(&credential("c-2", UIDS[0], "m-2"))];
+    let failed = without_barrier(&site, || database.apply_alone(4, 0, &items(&next)));
+    assert!(matches!(failed, Err(CacheError::Barrier(_))), "{failed:?}");
+    let applied = database.apply_alone(4, 0, &items(&next)).unwrap();
+    follow(&mut loaded.index, &applied);
+    assert_eq!(loaded.index.grants(), 0, "what was taken away is still in force");
+    assert_eq!(applied.position.digest, digest_of([&records[1], &credential("c-2", UIDS[0], "m-2")]));
+    assert_eq!((applied.position.credentials, applied.position.grants), (2, 0));
+    drop(database);
+    let (_, again) = site.open();
+    assert_eq!((again.recovered, again.position), (None, applied.position));
+    assert_eq!(dump(&again.index), dump(&loaded.index));
+}
+
 #[test]
 fn no_uid_lies_on_disk() {
     let site = Site::new();
