@@ -280,6 +280,11 @@ impl SyncSession {
         self.snapshot = None;
         self.want = Want::Nothing;
         self.applied(now, position);
+        // A later list was begun meanwhile. Asked for once: where central knows it no more, this one holds.
+        if self.seen.0 > position.epoch {
+            self.seen = (position.epoch, position.applied);
+            self.set_want(now, Want::Snapshot);
+        }
     }
 
     /// What was sent to the cache is not there: the snapshot, if it was one, starts over.

@@ -76,7 +76,8 @@ const EVENTS: usize = 1024;
 
 /// Runs the daemon until SIGTERM or SIGINT. `path`: where the configuration is read again on SIGHUP.
 pub fn run(config: &Config, path: &Path) -> Result<(), StartError> {
-    if let Err(error) = barrier::install() {
+    let barrier = barrier::install();
+    if let Err(error) = &barrier {
         tracing::warn!(%error, "each change costs one more sync");
     }
     std::fs::create_dir_all(&config.state_dir)
@@ -85,7 +86,7 @@ pub fn run(config: &Config, path: &Path) -> Result<(), StartError> {
     let hasher = UidHasher::new(&key::load(&config.state_dir)?);
     let settings = wiring::settings(config);
     let opened = open_journal(config)?;
-    let (database, restored) = restore(config, &settings, &hasher, &opened)?;
+    let (database, restored) = restore(config, &settings, &hasher, &opened, barrier.is_ok())?;
     let (controller, first_actions) = Controller::new(settings.clone(), hasher.clone(), restored, reading());
     let runtime = current_thread().map_err(StartError::system("runtime"))?;
     let (events, happening) = channel(EVENTS);
@@ -184,12 +185,14 @@ fn restore(
     settings: &Settings,
     hasher: &UidHasher,
     opened: &Opened,
+    flush_is_barrier: bool,
 ) -> Result<(Database, Restored), StartError> {
     let (database, loaded) = Database::open(cache::Config {
         state_dir: config.state_dir.clone(),
         controller: config.controller.clone(),
         uid_check: hasher.check(),
         doors: settings.places(),
+        flush_is_barrier,
     })?;
     let Loaded { index, position, mut let_in, heard, mut modes, checkpoint, commands, recovered } = loaded;
     let mut reader = Reader::of_state(&config.state_dir);

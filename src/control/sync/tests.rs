@@ -149,6 +149,18 @@ fn changes_behind_a_snapshot_on_its_way_are_asked_for_when_it_is_in() {
 }
 
 #[test]
+fn a_later_list_that_was_heard_of_before_a_snapshot_was_in_is_asked_for_once() {
+    let mut s = staged(2);
+    let said = "changes of epoch 5, whose snapshot has not come";
+    assert_eq!(outcome(&mut s, changes(5, 1, 1)), (said.into(), "snapshot"));
+    s.in_force(at(0), "s-1".into(), position(4, 900));
+    assert_eq!(s.want(), Want::Snapshot);
+    outcome(&mut s, part(4, 900, "s-2", 1, 1));
+    s.in_force(at(0), "s-2".into(), position(4, 900));
+    assert_eq!(s.want(), Want::Nothing, "central does not know that list");
+}
+
+#[test]
 fn a_snapshot_that_is_in_force_is_not_staged_again_unless_one_is_wanted() {
     let mut s = staged(2);
     s.in_force(at(0), "s-1".into(), position(4, 900));

@@ -27,6 +27,8 @@ pub struct Config {
     pub uid_check: UidHash,
     /// The site's doors: a snapshot's index is built for them.
     pub doors: Vec<(DoorId, Vec<ZoneId>)>,
+    /// sled's own flush survives a power cut (`barrier` is in force). Where it does not, each costs one more sync.
+    pub flush_is_barrier: bool,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -40,7 +40,7 @@ impl Site {
         let controller = ControllerId::new(controller).unwrap();
         let doors = vec![(DoorId::new("entrance").unwrap(), Vec::new())];
         let uid_check = UidHasher::new(&[0; 32]).check();
-        Config { state_dir: self.0.path().to_owned(), controller, uid_check, doors }
+        Config { state_dir: self.0.path().to_owned(), controller, uid_check, doors, flush_is_barrier: false }
     }
 
     fn try_open(&self) -> Result<(Database, Loaded), CacheError> {
