@@ -4,28 +4,31 @@
 //!    READERS                               CONTROLLER (pure)                            DOORS
 //!  ┌───────────┐  Tap(uid)    ┌────────────────────────────────────────┐ Pulse(Warrant) ┌──────────────┐
 //!  │ pcsc      │ ───────────► │  tap ──► decide ──► record ──► release │ ─────────────► │ modbus board │
-//!  │ pn532     │  Link up/lost│           ▲            │  ▲            │                │ strike       │
-//!  │           │ ◄─────────── │           │            ▼  │            │ ◄───────────── │ contact, REX │
-//!  └───────────┘  feedback    │         index      Append │Recorded    │  inputs, link  └──────────────┘
-//!    CENTRAL                  │           ▲            │  │            │
-//!  ┌───────────┐  Feed        │  receive ──► persist ──► apply         │  Reading{mono,wall,synchronised}
-//!  │ mqtt      │ ───────────► │  (SyncSession)  │ ▲     (Applied)      │ ◄───────────── CLOCK
-//!  │           │ ◄─────────── │  outbox         ▼ │                    │  next_deadline() ─►
-//!  └───────────┘  Done, events└─────────────────┬─┬────────────────────┘
-//!    TECHNICIAN                                 ▼ │
+//!  │ pn532     │  Link up/lost│           ▲          │ ▲  ▲             │ Secure         │ strike       │
+//!  │           │ ◄─────────── │         index        │ │  │             │ ◄───────────── │ contact, REX │
+//!  └───────────┘  feedback    │           ▲    Append│ │Recorded        │  inputs, link  └──────────────┘
+//!    CENTRAL                  │           │          │ │  │             │
+//!  ┌───────────┐  Feed        │  receive ─┴─ apply   │ │  │             │  Reading{mono,wall,synchronised}
+//!  │ mqtt:     │ ───────────► │   Apply │ ▲ Applied  │ │  │             │ ◄───────────── CLOCK
+//!  │   Inbox   │  Command     │  may? ──┼─┼──────────┼─┼─ order, modes  │  next_deadline() ─►
+//!  │   verifies│ ───────────► │ Remember│ │Remembered│ │                │
+//!  │           │ ◄─────────── │  outbox │ │          │ │                │
+//!  └───────────┘  Done, events└─────────┼─┼──────────┼─┼────────────────┘
+//!    TECHNICIAN   result                ▼ │          ▼ │
 //!  ┌───────────┐  request     ┌────────────────────────────────────────┐
 //!  │ latchctl  │ ───────────► │ STORE  cache: sled · journal: files    │
 //!  └───────────┘              └────────────────────────────────────────┘
 //! ```
 //!
-//! Two chains, each held together by a value that only the step before makes:
+//! Three chains, each held together by a value that only the step before makes:
 //!
 //! ```text
-//!  tap  ─ decide ─► Decision ─ append ─► Recorded ─► Pulse(Warrant)     no record, no release
-//!  feed ─ receive ─► Apply ─ persist ─► Applied ─► index, Done          not on disk, not acknowledged
+//!  tap ─ decide ─► Decision ─ append ─► Recorded ─► Pulse(Warrant)                no record, no release
+//!  feed ─ verify, receive ─► Apply ─ persist ─► Applied ─► index, Done            not on disk, not acknowledged
+//!  command ─ verify, may? ─► Remember ─ persist ─► Remembered ─► order, Done      at most once, ever
 //! ```
 //!
-//! A request to exit never waits for either.
+//! A request to exit never waits for any, and what restricts a door waits for no disk.
 //!
 //! # Layers
 //!
@@ -33,10 +36,10 @@
 //!
 //! | layer | holds |
 //! | --- | --- |
-//! | [`daemon`] | configuration, start, the one loop ([`daemon::run`]), the control socket |
+//! | [`daemon`] | configuration, start, reload, the one loop ([`daemon::run`]), the control socket |
 //! | [`drivers`] | one folder a port: `reader/`, `door/`, `store/`, `uplink/`; the only clock reads |
-//! | [`control`] | the controller: [`control::Controller::handle`], the decision, the index, sync, outbox, clock trust |
-//! | [`wire`] | bytes to values and back: feed, journal, control socket, stored forms; no I/O |
+//! | [`control`] | the controller: [`control::Controller::handle`], the decision, the index, door machines, sync, commands, outbox, clock trust |
+//! | [`wire`] | bytes to values and back: signatures, feed, commands, journal, control socket, stored forms; no I/O |
 //! | [`domain`] | the vocabulary as plain data: ids, UIDs, grants, windows, decisions, entries |
 //!
 //! # Threads
@@ -46,7 +49,7 @@
 //! | main | the controller, boards, serial readers, the control socket | nothing but its own queues |
 //! | `journal` | appends, one `fdatasync` for all that wait | the disk |
 //! | `cache` | sled: one message, one batch, one barrier | the disk |
-//! | `uplink` | MQTT, reading and checking what central sends | the network |
+//! | `uplink` | MQTT over our own TLS, verifying and reading what central sends | the network |
 //! | `pcsc-…` | one PC/SC reader each, in a context of its own | pcscd and the card |
 //!
 //! Drivers send [`control::Event`]s into one bounded queue; what the controller asks for comes back as
