@@ -36,6 +36,33 @@ pub enum LinkError {
     Undone,
 }
 
+/// What is to be made of an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody else has our name: coming back at once would be a fight.
+    TakenOver,
+    /// Our own doing: the next connection is to come at once.
+    Intended,
+    Trouble,
+}
+
+impl LinkError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            LinkError::TakenOver => Kind::TakenOver,
+            LinkError::Replaced | LinkError::Reconfigured => Kind::Intended,
+            LinkError::Connection(_)
+            | LinkError::Transport(_)
+            | LinkError::NoAnswer
+            | LinkError::Refused(_)
+            | LinkError::NoQos1
+            | LinkError::Unanswered
+            | LinkError::Full
+            | LinkError::Undone => Kind::Trouble,
+        }
+    }
+}
+
 /// How a served connection ended.
 #[derive(Debug)]
 pub enum Ended {

@@ -19,7 +19,7 @@ use tokio::sync::{
 
 use super::{
     certificates::Files,
-    ended::{Ended, LinkError},
+    ended::{Ended, Kind, LinkError},
     keeper::{Account, Keeper},
     session::{Session, say},
     transport::{Address, TransportError},
@@ -110,18 +110,10 @@ impl Waits {
         if lasted >= LONGEST_TRUCE {
             self.takeovers.reset();
         }
-        match error {
-            LinkError::TakenOver => self.takeovers.wait(),
-            // Our own doing.
-            LinkError::Replaced | LinkError::Reconfigured => Duration::ZERO,
-            LinkError::Connection(_)
-            | LinkError::Transport(_)
-            | LinkError::NoAnswer
-            | LinkError::Refused(_)
-            | LinkError::NoQos1
-            | LinkError::Unanswered
-            | LinkError::Full
-            | LinkError::Undone => self.failures.wait(),
+        match error.kind() {
+            Kind::TakenOver => self.takeovers.wait(),
+            Kind::Intended => Duration::ZERO,
+            Kind::Trouble => self.failures.wait(),
         }
     }
 }
@@ -164,18 +156,11 @@ pub async fn run(
 }
 
 fn complain(error: &LinkError, detail: &str) {
-    match error {
+    match error.kind() {
         // A person must find the other one.
-        LinkError::TakenOver => tracing::error!(detail, "no connection to the broker"),
-        LinkError::Replaced | LinkError::Reconfigured => tracing::info!(detail, "connecting anew"),
-        LinkError::Connection(_)
-        | LinkError::Transport(_)
-        | LinkError::NoAnswer
-        | LinkError::Refused(_)
-        | LinkError::NoQos1
-        | LinkError::Unanswered
-        | LinkError::Full
-        | LinkError::Undone => tracing::warn!(detail, "no connection to the broker"),
+        Kind::TakenOver => tracing::error!(detail, "no connection to the broker"),
+        Kind::Intended => tracing::info!(detail, "connecting anew"),
+        Kind::Trouble => tracing::warn!(detail, "no connection to the broker"),
     }
 }
 
