@@ -87,6 +87,19 @@ pub fn cancellation(play: &mut Play) -> Result<(), DemoError> {
     play.tap(BO, FLOOR_2, denied("no_grant"))
 }
 
+/// Somebody at the broker who is not central, and central's own word.
+pub fn commands(play: &mut Play) -> Result<(), DemoError> {
+    play.narrator.heading("A stranger at the broker, and a lockdown");
+    let dearest = grant("g-forged", Kind::Standing, BO, &["community-floor"], None);
+    play.forge("gives Bo floor 2 for good, under a key of their own", &dearest.record())?;
+    play.tap(BO, FLOOR_2, denied("no_grant"))?;
+    play.command("locks the house down", "lock_down", "*")?;
+    play.tap(INES, ENTRANCE, denied("door_locked_down"))?;
+    play.command("releases the lockdown", "lock_down_release", "*")?;
+    play.tap(INES, ENTRANCE, Expect::Granted { reason: "standing", grant: "g-ines" })?;
+    play.command("opens floor 2 for a courier", "access", FLOOR_2.id)
+}
+
 /// The broker is gone: doors go on as before, with what they know.
 pub fn offline(play: &mut Play) -> Result<(), DemoError> {
     play.narrator.heading("The broker goes away");

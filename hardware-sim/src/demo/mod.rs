@@ -195,6 +195,7 @@ fn play_day(play: &mut Play, stay: bool) -> Result<(), DemoError> {
     day::bookings(play)?;
     day::guest(play)?;
     day::cancellation(play)?;
+    day::commands(play)?;
     day::offline(play)?;
     day::back_online(play)?;
     books::close(play)?;

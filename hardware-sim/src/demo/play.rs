@@ -10,9 +10,10 @@ use super::interrupt::Interrupt;
 use super::narrator::{Narrator, clock, holds};
 use super::site::Site;
 use crate::board::{CoilChange, Walk};
+use crate::jws::{self, SecretKey};
 use crate::uid::CardUid;
 use chrono::{DateTime, SubsecRound as _, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// How long an event, a sync or a strike may take before it counts as missing.
@@ -240,6 +241,39 @@ impl Play {
         self.narrator.act("central", what);
         self.site.central.put_many(records)?;
         self.check_synced()
+    }
+
+    /// Central gives a command, and the controller says that it is done.
+    pub fn command(&mut self, what: &str, action: &str, door: &str) -> Result<(), DemoError> {
+        self.interrupt.check()?;
+        self.narrator.act("central", what);
+        let id = self.site.central.command(action, door, None)?;
+        let seen = match self.site.central.wait_for_result(&id, SOON) {
+            Some(result) => holds(text(&result, "outcome") == "done", || result.to_string()),
+            None => Err("no answer".to_owned()),
+        };
+        self.narrator.check(&format!("the controller answers that {action} is done"), seen);
+        Ok(())
+    }
+
+    /// Somebody who can write to the broker, and has not central's key, publishes a record as central would.
+    pub fn forge(&mut self, what: &str, record: &Value) -> Result<(), DemoError> {
+        self.interrupt.check()?;
+        self.narrator.act("a stranger", what);
+        let central = &self.site.central;
+        let (mark, since) = (central.mark(), crate::wait::wall_now());
+        let at = central.position();
+        let (epoch, next) = (at.epoch, at.applied + 1);
+        let controller = central.controller();
+        let message = json!({ "controller": controller, "epoch": epoch, "first": next, "last": next,
+                              "changes": [{ "put": record }] });
+        let forged = jws::sign(super::site::KID, &SecretKey::generate()?, message.to_string().as_bytes());
+        let sent = central.publish_raw("feed", forged);
+        let heard = self.hear(mark, since, |event| text(event, "type") == "sync.rejected");
+        let why = heard.as_ref().map_or("no such event", |event| text(event, "detail")).to_owned();
+        let seen = holds(sent && why.contains("signature"), || why);
+        self.narrator.check("the controller refuses it, and central hears of it", seen);
+        Ok(())
     }
 
     /// Central deletes a grant, and the controller says that it no longer holds it.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub const CONTROLLER: &str = "demo-1";
 
 /// What the daemon knows the key by.
-const KID: &str = "demo-central";
+pub const KID: &str = "demo-central";
 
 /// A whole site. Fields are dropped in this order: first the daemon, last the folder with its files.
 #[derive(Debug)]

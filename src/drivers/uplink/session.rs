@@ -384,8 +384,9 @@ impl<'a> Session<'a> {
     }
 }
 
-/// What is listened to; the last one only to hear what is said in our name.
-const TOPICS: [&str; 4] = ["feed", "ack", "command", "status"];
+/// What is listened to; the last one only to hear what is said in our name, which a broker may not allow.
+const TOPICS: [&str; 4] = ["feed", "ack", "command", LISTENED_TO];
+const LISTENED_TO: &str = "status";
 
 fn subtree(controller: &ControllerId) -> String {
     format!("latch/v1/{controller}")
@@ -395,6 +396,13 @@ fn subscribed(answer: &SubAck) -> Result<(), LinkError> {
     use rumqttc::v5::mqttbytes::v5::SubscribeReasonCode::Success;
     let refused = TOPICS.iter().zip(&answer.return_codes).find(|(_, code)| !matches!(code, Success(_)));
     match refused {
+        Some((&LISTENED_TO, code)) => {
+            tracing::warn!(
+                ?code,
+                "the broker does not let us hear our own status; one said in our name stays"
+            );
+            Ok(())
+        }
         Some((topic, code)) => Err(LinkError::Refused(format!("{topic} ({code:?})"))),
         None => Ok(()),
     }
@@ -433,6 +441,24 @@ fn options(config: &Config, socket: &str, login: Option<Login>) -> MqttOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broker_must_let_us_hear_central_and_need_not_let_us_hear_ourselves() {
+        use rumqttc::v5::mqttbytes::v5::SubscribeReasonCode::{NotAuthorized, Success};
+        let answer = |return_codes| SubAck { pkid: 1, return_codes, properties: None };
+        let ok = Success(QoS::AtLeastOnce);
+        assert!(subscribed(&answer(vec![ok; 4])).is_ok());
+        assert!(subscribed(&answer(vec![ok, ok, ok, NotAuthorized])).is_ok());
+        for n in 0..3 {
+            let mut codes = vec![ok; 4];
+            codes[n] = NotAuthorized;
+            let why = subscribed(&answer(codes)).unwrap_err().to_string();
+            assert!(
+                why.starts_with(&format!("the broker refused the subscription to {} (", TOPICS[n])),
+                "{why}"
+            );
+        }
+    }
 
     #[test]
     fn only_a_status_that_says_so_is_offline() {
