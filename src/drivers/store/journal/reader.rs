@@ -1,7 +1,8 @@
 //! Reads the journal's files: for the outbox, for `latchctl`, for checking.
 //!
 //! A line's number is the segment's first `seq` plus its place, because the chain has no gaps; so an event is found
-//! without reading what is before its segment. A reader remembers where it stopped.
+//! without reading what is before its segment. A reader remembers where it stopped, as a place in the file and nothing
+//! of what stood behind it: lines that are not durable yet may be taken back and written otherwise.
 
 use std::{
     fs::File,
@@ -67,7 +68,17 @@ pub struct Reader {
 struct Place {
     segment: u64,
     next: u64,
+    /// Where the line of `next` begins.
+    offset: u64,
     file: BufReader<File>,
+}
+
+impl Place {
+    /// Forgets what was read ahead.
+    fn refreshed(mut self) -> Option<Self> {
+        self.file.seek(SeekFrom::Start(self.offset)).ok()?;
+        Some(self)
+    }
 }
 
 impl Reader {
@@ -95,12 +106,12 @@ impl Reader {
     }
 
     /// Events from `from` to `through` (both included), at most `count` and about `bytes`, at least one if there is
-    /// one. What the retention has removed is skipped.
+    /// one. What the retention has removed is skipped. `through` must be durable: what comes behind it may change.
     pub fn read(&mut self, from: u64, through: u64, count: usize, bytes: usize) -> Vec<Line> {
         let mut lines = Vec::new();
         let mut size = 0;
-        let goes_on = self.open.as_ref().is_some_and(|place| place.next == from);
-        let mut next = if goes_on { from } else { from.max(self.first().unwrap_or(u64::MAX)) };
+        self.open = self.open.take().filter(|place| place.next == from).and_then(Place::refreshed);
+        let mut next = if self.open.is_some() { from } else { from.max(self.first().unwrap_or(u64::MAX)) };
         while next <= through && lines.len() < count && (lines.is_empty() || size < bytes) {
             let Some(line) = self.line(next) else { break };
             size += line.text.len();
@@ -121,6 +132,7 @@ impl Reader {
                 Ok(n) if n > 0 && text.ends_with('\n') => {
                     text.pop();
                     place.next += 1;
+                    place.offset += n as u64;
                     return Some(Line { seq, text });
                 }
                 // The end of this segment: the event is in the next one, or not there yet.
@@ -137,11 +149,11 @@ impl Reader {
     fn seek(&self, seq: u64) -> Option<Place> {
         let segment = segments(&self.dir).ok()?.into_iter().rfind(|first| *first <= seq)?;
         let mut file = BufReader::new(File::open(segment_path(&self.dir, segment)).ok()?);
-        file.seek(SeekFrom::Start(0)).ok()?;
+        let mut offset = 0;
         for _ in segment..seq {
-            file.skip_until(b'\n').ok()?;
+            offset += file.skip_until(b'\n').ok()? as u64;
         }
-        Some(Place { segment, next: seq, file })
+        Some(Place { segment, next: seq, offset, file })
     }
 
     /// Checks the chain from the first event kept to `through`, which had been recorded.

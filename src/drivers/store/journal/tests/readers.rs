@@ -94,3 +94,20 @@ fn a_segment_that_was_begun_and_holds_nothing_ends_the_reading() {
     let lines = waiting.recv_timeout(Duration::from_secs(10)).expect("the reader comes to an end");
     assert_eq!(seqs(&lines), [1, 2, 3]);
 }
+
+#[test]
+fn what_was_taken_back_and_written_otherwise_is_read_as_it_stands_now() {
+    let site = Site::new();
+    let mut opened = site.open();
+    opened.begin_segment(1).unwrap();
+    let (one, last) = ("{\"seq\":1}\n", "{\"seq\":3}\n");
+    let (early, late) = ("{\"seq\":2}\n", "{\"late\":true,\"seq\":2}\n");
+    opened.write([one, early, last].concat().as_bytes()).unwrap();
+    let mut reader = site.reader();
+    assert_eq!(seqs(&reader.read(1, 1, 9, usize::MAX)), [1], "the others are not durable yet");
+    opened.take_back([early, last].concat().len() as u64).unwrap();
+    opened.write([late, last].concat().as_bytes()).unwrap();
+    let lines = reader.read(2, 3, 9, usize::MAX);
+    assert_eq!(seqs(&lines), [2, 3]);
+    assert_eq!(format!("{}\n", lines[0].text), late);
+}
