@@ -70,7 +70,8 @@ fn check_doors(play: &mut Play) {
     let history = play.site.board.coil_history();
     for door in DOORS {
         let granted = |answer: &&Answer| answer.door == door.id && answer.kind == "access.granted";
-        let expected = play.answers.iter().filter(granted).count();
+        let opened = play.opened.iter().filter(|opened| *opened == door.id).count();
+        let expected = play.answers.iter().filter(granted).count() + opened;
         let rises: Vec<&CoilChange> =
             history.iter().filter(|change| change.coil == door.at && change.on).collect();
         let longest = rises.iter().filter_map(|rise| lasted(rise, &history)).max().unwrap_or_default();
@@ -78,7 +79,7 @@ fn check_doors(play: &mut Play) {
         let right = rises.len() == expected && longest <= limit;
         play.narrator.check(
             &format!(
-                "{} was released {expected} times, once for each grant, for at most {STRIKE_S} s",
+                "{} was released {expected} times, once for each grant or command, for at most {STRIKE_S} s",
                 door.name
             ),
             holds(right, || format!("{} times, at most {longest:?}", rises.len())),

@@ -14,12 +14,16 @@ use crate::jws::{self, SecretKey};
 use crate::uid::CardUid;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How long an event, a sync or a strike may take before it counts as missing.
 const SOON: Duration = Duration::from_secs(5);
 /// How long a person holds a door open: longer than the board is polled, so that it is seen.
 const OPEN_FOR: Duration = Duration::from_millis(500);
+/// How long a card is away before it is held to the same reader again: a person is no faster, and a reader takes a card
+/// that flickers for one that lies there.
+const AWAY: Duration = Duration::from_millis(600);
 /// What a strike may last beyond its time.
 const STRIKE_SLACK: Duration = Duration::from_millis(200);
 
@@ -77,6 +81,10 @@ pub struct Play {
     pub narrator: Narrator,
     /// What every tap so far should have come to, in order.
     pub answers: Vec<Answer>,
+    /// Doors that central had opened once by a command.
+    pub opened: Vec<String>,
+    /// When a card was taken away from a door's reader.
+    taken_away: BTreeMap<(&'static str, &'static str), Instant>,
     interrupt: Interrupt,
 }
 
@@ -84,7 +92,14 @@ impl Play {
     /// With the curtain still down.
     #[must_use]
     pub fn new(site: Site, narrator: Narrator, interrupt: Interrupt) -> Play {
-        Play { site, narrator, answers: Vec::new(), interrupt }
+        Play {
+            site,
+            narrator,
+            answers: Vec::new(),
+            opened: Vec::new(),
+            taken_away: BTreeMap::new(),
+            interrupt,
+        }
     }
 
     /// Somebody taps; if let in, walks through. Everything that can be seen of it is checked.
@@ -94,12 +109,16 @@ impl Play {
         if !self.site.board.wait_for_coil(door.at, false, SOON) {
             self.narrator.check("the strike is off before the tap", Err("it is still energised".to_owned()));
         }
+        if let Some(at) = self.taken_away.get(&(door.id, who.uid)) {
+            crate::wait::until(AWAY, || (at.elapsed() >= AWAY).then_some(()));
+        }
         let mark = self.site.central.mark();
         let (tapped, tapped_at) = (crate::time::now(), crate::wait::wall_now());
         self.narrator.act(who.name, &format!("taps at {}", door.name));
         let held = self.site.readers.hold(door, &uid)?;
         let heard = self.hear(mark, tapped_at, |event| is_answer(event) && text(event, "door") == door.id);
         drop(held);
+        self.taken_away.insert((door.id, who.uid), crate::time::now());
         self.answers.push(Answer {
             kind: format!("access.{}", expect.decision()),
             door: door.id.to_owned(),
@@ -248,6 +267,9 @@ impl Play {
         self.interrupt.check()?;
         self.narrator.act("central", what);
         let id = self.site.central.command(action, door, None)?;
+        if action == "access" {
+            self.opened.push(door.to_owned());
+        }
         let seen = match self.site.central.wait_for_result(&id, SOON) {
             Some(result) => holds(text(&result, "outcome") == "done", || result.to_string()),
             None => Err("no answer".to_owned()),

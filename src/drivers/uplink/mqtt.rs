@@ -22,7 +22,7 @@ use super::{
     ended::{Ended, Kind, LinkError},
     keeper::{Account, Keeper},
     session::{Session, say},
-    transport::{Address, TransportError},
+    transport::Address,
 };
 use crate::{
     control::{Event, UplinkCommand, UplinkEvent},
@@ -92,7 +92,7 @@ impl Waits {
     /// What to say of this end. A broker need not tell why it closes a connection, and some never do.
     fn detail(&mut self, error: &LinkError, lasted: Option<Duration>) -> String {
         let is_soon = lasted.is_some_and(|lasted| lasted < STEADY);
-        let is_closed = matches!(error, LinkError::Transport(TransportError::Closed));
+        let is_closed = matches!(error, LinkError::Transport(how) if how.is_closed_by_broker());
         self.thrown_out = if is_soon && is_closed { self.thrown_out.saturating_add(1) } else { 0 };
         let hint = match self.thrown_out {
             0..THROWN_OUT => "",
@@ -184,7 +184,9 @@ async fn rest(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io;
+
+    use super::{super::transport::TransportError, *};
 
     #[test]
     fn a_connection_that_ends_soon_makes_the_next_wait_longer_and_a_steady_one_does_not() {
@@ -212,6 +214,8 @@ mod tests {
         let said: Vec<bool> =
             (0..4).map(|_| waits.detail(&closed(), soon).contains("another client")).collect();
         assert_eq!(said, [false, false, true, true]);
+        let reset = LinkError::Transport(TransportError::Broken(io::ErrorKind::ConnectionReset.into()));
+        assert!(waits.detail(&reset, soon).contains("another client"), "closed while we were talking");
         assert!(!waits.detail(&closed(), Some(STEADY)).contains("another client"));
         assert!(!waits.detail(&closed(), soon).contains("another client"), "counted anew");
     }

@@ -70,6 +70,19 @@ pub enum TransportError {
     Local(io::Error),
 }
 
+impl TransportError {
+    /// The other end hung up without a word. Where we were talking just then, its hanging up is a reset.
+    pub fn is_closed_by_broker(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        match self {
+            TransportError::Broken(error) => {
+                matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
+            }
+            other => matches!(other, TransportError::Closed),
+        }
+    }
+}
+
 /// For resolving and connecting, and again for the handshake: together less than the link waits for a broker's answer,
 /// so that the reason is said and not only the wait.
 const CONNECT: Duration = Duration::from_secs(5);
