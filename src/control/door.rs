@@ -21,6 +21,8 @@
 //!     └───────────────────────────┘ ▲  │ at: Secure (again, until the board confirms)
 //!              read back as off     └──┘
 //! ```
+//!
+//! The fire alarm holds a door so marked in the same way, over whatever its mode is; when it is over the mode has it.
 
 use std::time::Duration;
 
@@ -39,6 +41,10 @@ pub struct Door {
     pub modes: Modes,
     /// The journal's entry of the last change of mode; 0: none is known.
     pub modes_seq: u64,
+    /// By what its mode keeps it open, if it does.
+    by_mode: Option<(u64, Warrant)>,
+    /// The entry of the fire alarm that keeps it open.
+    by_fire: Option<u64>,
     drive: Drive,
     /// Somebody asked to leave: until then no mode takes the strike away.
     exit_until: Option<Mono>,
@@ -112,17 +118,43 @@ impl Door {
 
     /// Its mode opens it, on this warrant, from now on.
     pub fn hold(&mut self, now: Mono, seq: u64, warrant: Warrant) {
-        self.drive = Drive::Held { seq, warrant, renew_at: now };
+        self.by_mode = Some((seq, warrant));
+        if self.by_fire.is_none() {
+            self.drive = Drive::Held { seq, warrant, renew_at: now };
+        }
     }
 
     /// Its mode no longer opens it. Whether there is something to switch off now.
     pub fn close(&mut self, now: Mono, ticket: u64) -> bool {
+        self.by_mode = None;
+        if self.by_fire.is_some() {
+            return false;
+        }
         if self.drive == Drive::Rest && self.pulse.is_none() && self.lock != LockState::Released {
             return false;
         }
         let at = self.exit_until.map_or(now, |exit| exit.max(now));
         self.drive = Drive::Closing { ticket, at };
         self.board_up && at <= now
+    }
+
+    /// The fire alarm opens it, by the entry `seq`, from now on.
+    pub fn fire_raised(&mut self, now: Mono, seq: u64) {
+        self.by_fire = Some(seq);
+        self.drive = Drive::Held { seq, warrant: Warrant::Fire, renew_at: now };
+    }
+
+    /// The fire alarm is over. Whether its mode keeps it open; it is to be closed otherwise.
+    pub fn fire_cleared(&mut self, now: Mono) -> bool {
+        self.by_fire = None;
+        if let Some((seq, warrant)) = self.by_mode {
+            self.drive = Drive::Held { seq, warrant, renew_at: now };
+        }
+        self.by_mode.is_some()
+    }
+
+    pub fn is_held_by_fire(&self) -> bool {
+        self.by_fire.is_some()
     }
 
     /// A pulse for a passage: for how long, so that it cuts no longer one short.

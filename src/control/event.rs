@@ -120,6 +120,8 @@ pub enum Warrant {
     Late { seq: u64 },
     /// A request to exit, which waits for nothing.
     Rex,
+    /// The fire alarm, which waits for nothing either.
+    Fire,
 }
 
 /// Proof that the journal is on disk through the entry `seq`. Only the journal makes one (`attest`), a test reads who calls it.

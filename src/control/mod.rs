@@ -9,6 +9,7 @@ pub mod controller;
 pub mod decide;
 pub mod door;
 pub mod event;
+pub mod fire;
 pub mod index;
 pub mod leaf;
 pub mod let_in;

@@ -13,6 +13,8 @@ pub struct Settings {
     pub doors: Vec<DoorSettings>,
     pub readers: Vec<ReaderSettings>,
     pub boards: Vec<BoardSettings>,
+    /// The fire alarm's input.
+    pub fire: Option<InputSettings>,
     pub clock: ClockSettings,
     /// How long a granted door waits for the disk.
     pub release_wait: Duration,
@@ -37,6 +39,8 @@ pub struct DoorSettings {
     pub contact: Option<InputSettings>,
     pub rex: Option<RexSettings>,
     pub building_hours_only: bool,
+    /// It is open while the fire alarm is raised.
+    pub release_on_fire: bool,
     /// When it is unlocked by itself.
     pub unlock_schedule: Option<Schedule>,
     /// It then waits for the first who is let in.

@@ -83,6 +83,7 @@ pub fn settings(config: &Config) -> Settings {
         doors: config.doors.iter().map(|d| door(config, d)).collect(),
         readers: config.readers.iter().map(reader).collect(),
         boards: config.boards.iter().map(board).collect(),
+        fire: config.fire.as_ref().map(input),
         clock: ClockSettings { require_sync: config.require_sync, holdover: config.holdover },
         release_wait: config.release_wait,
         stale_after: config.stale_after,
@@ -104,6 +105,7 @@ fn door(config: &Config, door: &config::Door) -> DoorSettings {
         contact: door.contact.as_ref().map(input),
         rex: door.rex.as_ref().map(|r| RexSettings { input: input(&r.input), unlocks: r.unlocks }),
         building_hours_only: door.building_hours_only,
+        release_on_fire: door.release_on_fire.as_ref().is_some_and(|found| found.value),
         unlock_schedule: Some(door.unlock_schedule.clone()).filter(|s| !s.0.is_empty()),
         first_person_in: door.first_person_in,
         max_stale: door.max_stale,
@@ -167,10 +169,8 @@ pub fn boards(config: &Config, events: &Sender<Event>) -> Boards {
 }
 
 fn inputs(config: &Config) -> impl Iterator<Item = (&BoardId, u8)> {
-    config.doors.iter().flat_map(|d| {
-        let contact = d.contact.iter();
-        contact.chain(d.rex.iter().map(|r| &r.input)).map(|i| (&i.board.value, i.input.value))
-    })
+    let of_doors = config.doors.iter().flat_map(|d| d.contact.iter().chain(d.rex.iter().map(|r| &r.input)));
+    of_doors.chain(&config.fire).map(|i| (&i.board.value, i.input.value))
 }
 
 /// How many channels of a board are used: one more than the highest.

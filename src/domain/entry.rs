@@ -122,6 +122,11 @@ pub enum EntryKind {
     },
     #[serde(rename = "rex.pressed")]
     RexPressed { door: DoorId },
+    /// The doors that are released while it lasts.
+    #[serde(rename = "fire.raised")]
+    FireRaised { doors: Vec<DoorId> },
+    #[serde(rename = "fire.cleared")]
+    FireCleared { doors: Vec<DoorId> },
     /// The board does not confirm what was asked.
     #[serde(rename = "door.lock_fault")]
     LockFault { door: DoorId, detail: String },

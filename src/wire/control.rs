@@ -179,6 +179,23 @@ pub struct StatusReport {
     pub doors: Vec<DoorReport>,
     pub readers: Vec<ReaderReport>,
     pub boards: Vec<BoardReport>,
+    /// Left out where no `[fire]` is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fire: Option<FireReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FireReport {
+    /// The doors are released.
+    pub raised: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<At>,
+    /// What the input reads; left out while its board is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<bool>,
+    pub board: BoardId,
+    /// The doors it releases.
+    pub doors: Vec<DoorId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -307,6 +307,7 @@ fn settings() -> Settings {
         contact: None,
         rex: None,
         building_hours_only: false,
+        release_on_fire: false,
         max_stale: None,
     };
     let reader = ReaderId::new("entrance-in").expect("an id");
@@ -317,6 +318,7 @@ fn settings() -> Settings {
         doors: vec![entrance],
         readers: vec![ReaderSettings { id: reader, door, direction: Direction::In, driver: "pn532" }],
         boards: vec![BoardSettings { id: board, url: "modbus+tcp://x".into() }],
+        fire: None,
         clock: ClockSettings { require_sync: true, holdover: Duration::from_secs(7 * 86_400) },
         release_wait: Duration::from_millis(20),
         stale_after: Duration::from_secs(86_400),

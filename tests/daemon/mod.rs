@@ -6,6 +6,7 @@ mod cards;
 mod commands;
 mod configuration;
 mod exits;
+mod fire;
 mod feed;
 mod guests;
 mod leaves;

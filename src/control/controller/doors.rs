@@ -14,6 +14,19 @@ use crate::{
     wire::outgoing::DoorState,
 };
 
+/// The number a board is asked under: the entry it is done on, and which door, because one entry may be about several.
+fn ticket(seq: u64, door: DoorNo) -> u64 {
+    u64::from(door.0) << SEQ_BITS | seq
+}
+
+/// The entry in a ticket. Of one door they rise with it.
+pub(super) fn entry_of(ticket: u64) -> u64 {
+    ticket & ((1 << SEQ_BITS) - 1)
+}
+
+/// A journal that grew by a thousand entries a second for eight thousand years would not need more.
+const SEQ_BITS: u32 = 48;
+
 impl Controller {
     pub(super) fn board_says(&mut self, now: Now, board: BoardId, what: BoardEvent) {
         match what {
@@ -55,20 +68,22 @@ impl Controller {
     }
 
     /// Drives a door's strike on a warrant. The only place that does.
-    pub(super) fn pulse(&mut self, ticket: u64, pulse: Pulse, hold: Duration, warrant: Warrant) {
+    pub(super) fn pulse(&mut self, seq: u64, pulse: Pulse, hold: Duration, warrant: Warrant) {
         let Some(settings) = self.settings.doors.get(usize::from(pulse.door.0)) else { return };
+        let ticket = ticket(seq, pulse.door);
         let command = BoardCommand::Pulse { ticket, coil: settings.coil, hold, warrant };
         let board = settings.board.clone();
         if let Some(state) = self.door(pulse.door) {
-            state.pulse_sent(ticket);
+            state.pulse_sent(seq);
         }
         self.pulses.insert(ticket, pulse);
         self.actions.push(Action::Board { board, command });
     }
 
     /// Has the strike switched off.
-    pub(super) fn secure(&mut self, ticket: u64, door: DoorNo, asker: Option<Asker>) {
+    pub(super) fn secure(&mut self, seq: u64, door: DoorNo, asker: Option<Asker>) {
         let Some(settings) = self.settings.doors.get(usize::from(door.0)) else { return };
+        let ticket = ticket(seq, door);
         let command = BoardCommand::Secure { ticket, coil: settings.coil };
         self.actions.push(Action::Board { board: settings.board.clone(), command });
         self.pulses.insert(ticket, Pulse { door, reader: None, asker, confirmed: false });
@@ -94,7 +109,7 @@ impl Controller {
         let Some(pulse) = self.pulses.remove(&ticket) else { return };
         self.pulses.retain(|&other, p| p.door != pulse.door || other > ticket);
         let fault_ended = self.door(pulse.door).is_some_and(|d| {
-            d.secured(ticket);
+            d.secured(entry_of(ticket));
             d.fault.take().is_some()
         });
         self.answer_done(pulse.asker);
@@ -137,7 +152,7 @@ impl Controller {
     fn pulse_failed(&mut self, now: Now, ticket: u64, detail: &str) {
         let Some(pulse) = self.pulses.remove(&ticket) else { return };
         if let Some(door) = self.door(pulse.door) {
-            door.gave_up(now.mono, ticket);
+            door.gave_up(now.mono, entry_of(ticket));
         }
         if let Some(reader) = pulse.reader {
             self.feedback(&reader, Feedback::Fault);
@@ -153,7 +168,7 @@ impl Controller {
         // Of pulses that ran into each other only the last is said to have ended.
         self.pulses.retain(|&other, p| p.door != pulse.door || other > ticket);
         if let Some(door) = self.door(pulse.door) {
-            door.ended(now.mono, ticket);
+            door.ended(now.mono, entry_of(ticket));
         }
         if !by_board {
             self.lock_fault(
@@ -176,6 +191,9 @@ impl Controller {
         tracing::warn!(%board, detail, "board lost");
         self.note_board(now, board, false, &detail);
         self.inputs.remove(board);
+        if self.settings.fire.as_ref().is_some_and(|input| input.board == *board) {
+            self.fire.lost();
+        }
         self.record(now, EntryKind::BoardLost { board: board.clone(), detail });
         self.leaves_lost(now, board);
         self.each_door(|settings, door| {
@@ -211,10 +229,15 @@ impl Controller {
     /// Levels of all of a board's inputs.
     fn inputs_read(&mut self, now: Now, board: &BoardId, inputs: Inputs) {
         self.inputs.insert(board.clone(), inputs);
-        let mut edges = Vec::new();
         let level = |input: &crate::control::settings::InputSettings| {
             (input.board == *board).then(|| inputs.get(input.input) != input.invert)
         };
+        // The fire alarm before all else.
+        let fire = self.settings.fire.as_ref().and_then(level);
+        if let Some(change) = fire.and_then(|on| self.fire.reads(now.mono, on)) {
+            self.fire_changed(now, change);
+        }
+        let mut edges = Vec::new();
         for (n, (settings, door)) in self.settings.doors.iter().zip(&mut self.doors).enumerate() {
             let door_no = DoorNo(n as u16);
             // The button first: who leaves presses it before the door moves.

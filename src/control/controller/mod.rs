@@ -4,6 +4,7 @@
 
 mod commands;
 mod doors;
+mod fire;
 mod leaves;
 mod orders;
 mod queries;
@@ -27,6 +28,7 @@ use super::{
     clock::{ClockWatch, Reading},
     commands_taken::CommandsTaken,
     door::Door,
+    fire::Fire,
     event::{
         Action, CacheCommand, CertificateEnd, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded,
         UplinkCommand, Warrant,
@@ -180,6 +182,9 @@ pub struct Controller {
     inputs: BTreeMap<crate::domain::BoardId, Inputs>,
     waiting: BTreeMap<u64, Waiting>,
     pulses: BTreeMap<u64, Pulse>,
+    fire: Fire,
+    /// Since when it is raised.
+    fire_since: Option<At>,
     schedules_due: Option<Mono>,
     started_at: At,
     actions: Vec<Action>,
@@ -231,6 +236,8 @@ impl Controller {
             inputs: BTreeMap::new(),
             waiting: BTreeMap::new(),
             pulses: BTreeMap::new(),
+            fire: Fire::default(),
+            fire_since: None,
             schedules_due: None,
             started_at: now.wall,
             actions: Vec::new(),
@@ -293,12 +300,15 @@ impl Controller {
         let links = self.sync.deadline().into_iter().chain(self.outbox.deadline()).chain(status);
         let leaves =
             self.doors.iter().zip(&self.settings.doors).filter_map(|(d, s)| d.leaf.deadline(&s.leaf));
-        let doors = self.doors.iter().filter_map(Door::deadline).chain(leaves);
+        let doors = self.doors.iter().filter_map(Door::deadline).chain(leaves).chain(self.fire.deadline());
         releases.chain(doors).chain(links).chain(self.refusals.deadline()).min()
     }
 
     fn do_what_is_due(&mut self, now: Now) {
         self.release_late(now);
+        if let Some(change) = self.fire.take_due(now.mono) {
+            self.fire_changed(now, change);
+        }
         self.leaves_due(now);
         self.drive_doors(now);
         self.note_staleness(now);

@@ -119,8 +119,10 @@ impl Controller {
         self.note(Note::Modes { door, modes });
     }
 
-    fn lock_now(&mut self, now: Now, door: DoorNo, seq: u64, asker: Option<Asker>) {
-        self.leaf(now, door, Input::Bound);
+    pub(super) fn lock_now(&mut self, now: Now, door: DoorNo, seq: u64, asker: Option<Asker>) {
+        if !self.door(door).is_some_and(|state| state.is_held_by_fire()) {
+            self.leaf(now, door, Input::Bound);
+        }
         let switches_off = self.door(door).is_some_and(|state| state.close(now.mono, seq));
         if !switches_off {
             return self.answer_done(asker);
@@ -147,8 +149,12 @@ impl Controller {
         state.hold(now.mono, seq, warrant);
         self.leaf(now, door, Input::Freed);
         let Some(state) = self.door(door) else { return };
-        let due = state.take_due(now.mono);
+        let (due, is_open) = (state.take_due(now.mono), state.is_held_by_fire());
         self.note_modes(door);
+        if is_open {
+            self.answer_done(asker);
+            return due.into_iter().for_each(|due| self.drive(door, due, None));
+        }
         match (due, asker) {
             (Some(due), asker) => self.drive(door, due, asker),
             (None, Some(Asker { who, .. })) => {
@@ -160,7 +166,7 @@ impl Controller {
         }
     }
 
-    fn drive(&mut self, door: DoorNo, due: Due, asker: Option<Asker>) {
+    pub(super) fn drive(&mut self, door: DoorNo, due: Due, asker: Option<Asker>) {
         match due {
             Due::Pulse { seq, warrant } => {
                 let pulse = Pulse { door, reader: None, asker, confirmed: false };

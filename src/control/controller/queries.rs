@@ -55,6 +55,7 @@ impl Controller {
             doors: self.door_reports(),
             readers: self.reader_reports(),
             boards: self.board_reports(),
+            fire: self.fire_report(),
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Config {
     pub boards: Vec<Board>,
     pub doors: Vec<Door>,
     pub readers: Vec<Reader>,
+    /// The fire alarm's input.
+    pub fire: Option<Input>,
 }
 
 impl Config {
@@ -57,6 +59,7 @@ impl Config {
             ("[[boards]]", self.boards != new.boards),
             ("[[doors]]", self.doors != new.doors),
             ("[[readers]]", self.readers != new.readers),
+            ("[fire]", self.fire != new.fire),
         ];
         differs.into_iter().filter_map(|(table, differs)| differs.then_some(table)).collect()
     }

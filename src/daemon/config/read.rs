@@ -58,10 +58,14 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
     let boards: Vec<Board> = root.tables("boards").into_iter().filter_map(Board::read).collect();
     let doors: Vec<Door> = root.tables("doors").into_iter().filter_map(Door::read).collect();
     let readers: Vec<Reader> = root.tables("readers").into_iter().filter_map(Reader::read).collect();
+    let fire = root.has("fire").then(|| Input::of_fire(&root.table("fire"))).flatten();
     root.end();
     let declared = Declared { boards: root.ids("boards"), doors: root.ids("doors") };
-    cross_check(&boards, &doors, &readers, problems);
-    references(&doors, &readers, &declared, problems);
+    cross_check(&boards, &doors, &readers, fire.as_ref(), problems);
+    references(&doors, &readers, fire.as_ref(), &declared, problems);
+    if !root.has("fire") {
+        without_fire(&doors, problems);
+    }
     Some(Config {
         controller: id?.value,
         zone: zone?.value,
@@ -77,6 +81,7 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
         boards,
         doors,
         readers,
+        fire,
     })
 }
 
@@ -99,7 +104,13 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
 }
 
 /// Nothing is named twice, and nothing is used twice.
-fn cross_check(boards: &[Board], doors: &[Door], readers: &[Reader], problems: &Problems<'_>) {
+fn cross_check(
+    boards: &[Board],
+    doors: &[Door],
+    readers: &[Reader],
+    fire: Option<&Input>,
+    problems: &Problems<'_>,
+) {
     unique(problems, "board", boards.iter().map(|b| named(&b.id)));
     unique(problems, "door", doors.iter().map(|d| named(&d.id)));
     unique(problems, "reader", readers.iter().map(|r| named(&r.id)));
@@ -109,7 +120,7 @@ fn cross_check(boards: &[Board], doors: &[Door], readers: &[Reader], problems: &
     let input = |i: &Input| named_as(&i.input, format!("{} input {}", i.board.value, i.input.value));
     let buttons = |d: &Door| d.rex.clone().map(|r| r.input);
     let inputs = doors.iter().flat_map(|d| d.contact.clone().into_iter().chain(buttons(d)));
-    unique(problems, "use of board", inputs.map(|i| input(&i)));
+    unique(problems, "use of board", inputs.chain(fire.cloned()).map(|i| input(&i)));
     let port = |r: &Reader| match &r.driver {
         ReaderDriver::Pn532 { port, .. } => Some(named_as(port, port.value.display().to_string())),
         ReaderDriver::Pcsc { .. } => None,
@@ -124,17 +135,30 @@ struct Declared<'a> {
 }
 
 /// What is named must be there.
-fn references(doors: &[Door], readers: &[Reader], declared: &Declared<'_>, problems: &Problems<'_>) {
+fn references(
+    doors: &[Door],
+    readers: &[Reader],
+    fire: Option<&Input>,
+    declared: &Declared<'_>,
+    problems: &Problems<'_>,
+) {
     let named_boards = doors.iter().flat_map(|d| {
         let contact = d.contact.iter().map(|c| &c.board);
         contact.chain(d.rex.iter().map(|r| &r.input.board)).chain([&d.lock.board])
     });
-    for board in named_boards {
+    for board in named_boards.chain(fire.map(|input| &input.board)) {
         exists(problems, "board", &board.key, &board.span, board.value.as_str(), &declared.boards);
     }
     for reader in readers {
         let door = &reader.door;
         exists(problems, "door", &door.key, &door.span, door.value.as_str(), &declared.doors);
+    }
+}
+
+/// A door that waits for an alarm which never comes is a mistake that would be found in a fire.
+fn without_fire(doors: &[Door], problems: &Problems<'_>) {
+    for marked in doors.iter().filter_map(|d| d.release_on_fire.as_ref()).filter(|found| found.value) {
+        problems.add(&marked.span, marked.key.clone(), "needs a table [fire] with the alarm's input");
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use toml::de::DeValue;
+
 use super::table::{Found, Table};
 use crate::control::settings::RelockOn;
 use crate::domain::{BoardId, Direction, DoorId, ReaderId, Schedule, ZoneId};
@@ -31,6 +33,7 @@ pub struct Door {
     pub pre_alarm: Duration,
     pub relock_on: RelockOn,
     pub building_hours_only: bool,
+    pub release_on_fire: Option<Found<bool>>,
     /// Empty: never.
     pub unlock_schedule: Schedule,
     pub first_person_in: bool,
@@ -139,6 +142,7 @@ impl Door {
         let whens = [("open", RelockOn::Open), ("close", RelockOn::Close), ("timer", RelockOn::Timer)];
         let relock_on = choice(&table, "relock_on", &whens).unwrap_or(RelockOn::Open);
         let building_hours_only = table.flag("building_hours_only", false);
+        let release_on_fire = table.optional("release_on_fire", "true or false", DeValue::as_bool);
         let unlock_schedule = schedule(&table, "unlock_schedule");
         let first_person_in = table.flag("first_person_in", false);
         if first_person_in && unlock_schedule.0.is_empty() {
@@ -162,6 +166,7 @@ impl Door {
             pre_alarm: Duration::from_secs(pre_alarm),
             relock_on,
             building_hours_only,
+            release_on_fire,
             unlock_schedule,
             first_person_in,
             max_stale: max_stale.map(|f| Duration::from_secs(f.value)),
@@ -201,6 +206,14 @@ impl Lock {
 }
 
 impl Input {
+    /// The fire alarm's, of the table `[fire]`.
+    pub fn of_fire(table: &Table<'_>) -> Option<Input> {
+        let what = "a table such as { board = \"board-1\", input = 7 }";
+        let input = Input::read(table.needed_table("input", what), false);
+        table.end();
+        input.map(|(input, _)| input)
+    }
+
     /// An input, and of a button whether it unlocks.
     fn read(table: Table<'_>, is_button: bool) -> Option<(Input, bool)> {
         let board = board(&table);

@@ -60,6 +60,7 @@ fn problems(report: &StatusReport, site: &Site, style: Style) -> String {
     if let Some(fault) = &report.journal.fault {
         found.push(Problem::bad(format!("journal: {fault}")));
     }
+    found.splice(0..0, fire_problem(report, site));
     found.extend(clock_problem(report));
     found.extend(sync_problems(report, site));
     // Stable: among equals the order above stays.
@@ -78,6 +79,23 @@ fn problems(report: &StatusReport, site: &Site, style: Style) -> String {
             &format!("  and {} more, below or in latchctl doors and readers\n", found.len() - MOST_PROBLEMS);
     }
     text
+}
+
+/// Before anything else: people may be in danger, and doors stand open.
+fn fire_problem(report: &StatusReport, site: &Site) -> Option<Problem> {
+    let fire = report.fire.as_ref().filter(|fire| fire.raised)?;
+    let since = fire.since.map(|t| format!(" since {}", site.brief(t))).unwrap_or_default();
+    let doors: Vec<&str> = fire.doors.iter().map(|door| door.as_str()).collect();
+    let doors = if doors.is_empty() {
+        "no door is marked release_on_fire".to_owned()
+    } else {
+        format!("released: {}", doors.join(", "))
+    };
+    let lost = match fire.input {
+        Some(_) => String::new(),
+        None => format!("; board {} is lost, so nobody can say that it is over", fire.board),
+    };
+    Some(Problem::bad(format!("FIRE ALARM{since}; {doors}{lost}")))
 }
 
 fn door_problem(door: &DoorReport) -> Option<Problem> {

@@ -3,6 +3,7 @@
 //! This file holds the site and the short forms; each kind of event has a file of its own, as in the controller.
 
 mod feed;
+mod fire;
 mod leaves;
 mod links;
 mod modes;
@@ -18,7 +19,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{Controller, JournalEnd, Restored};
+use super::{Controller, JournalEnd, Restored, doors::entry_of};
 use crate::{
     control::{
         Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Inputs, JournalCommand,
@@ -243,7 +244,7 @@ fn input(board: &str, input: u8, invert: bool) -> InputSettings {
 }
 
 /// `entrance` is all on b-1. `side` has its strike there, and its contact (inverted) and button on b-2. `vault` wants
-/// to have heard of central within the hour.
+/// to have heard of central within the hour. The fire alarm is on b-2, and releases all but `side`.
 fn settings() -> Settings {
     let door = |id: &str, board: &str, coil| DoorSettings {
         id: DoorId::new(id).unwrap(),
@@ -263,6 +264,7 @@ fn settings() -> Settings {
         contact: None,
         rex: None,
         building_hours_only: false,
+        release_on_fire: false,
         unlock_schedule: None,
         first_person_in: false,
         max_stale: None,
@@ -278,6 +280,7 @@ fn settings() -> Settings {
     let entrance = DoorSettings {
         contact: Some(input("b-1", 0, false)),
         rex: rex("b-1", 1, true),
+        release_on_fire: true,
         ..door("entrance", "b-1", 0)
     };
     let side = DoorSettings {
@@ -285,7 +288,11 @@ fn settings() -> Settings {
         rex: rex("b-2", 1, false),
         ..door("side", "b-1", 1)
     };
-    let vault = DoorSettings { max_stale: Some(Duration::from_secs(3600)), ..door("vault", "b-2", 0) };
+    let vault = DoorSettings {
+        max_stale: Some(Duration::from_secs(3600)),
+        release_on_fire: true,
+        ..door("vault", "b-2", 0)
+    };
     Settings {
         controller: ControllerId::new("oslo-1").unwrap(),
         version: "0.0.0",
@@ -297,6 +304,7 @@ fn settings() -> Settings {
             reader("vault-in", "vault"),
         ],
         boards: vec![board("b-1"), board("b-2")],
+        fire: Some(input("b-2", 7, false)),
         clock: ClockSettings { require_sync: true, holdover: Duration::from_secs(7 * 86_400) },
         release_wait: RELEASE_WAIT,
         stale_after: Duration::from_secs(86_400),
@@ -333,15 +341,16 @@ fn short(actions: &[Action]) -> Vec<String> {
 fn line(action: &Action) -> String {
     match action {
         Action::Board { board, command: BoardCommand::Secure { ticket, coil } } => {
-            format!("secure {board}/{coil} #{ticket}")
+            format!("secure {board}/{coil} #{}", entry_of(*ticket))
         }
         Action::Board { board, command: BoardCommand::Pulse { ticket, coil, hold, warrant } } => {
             let why = match warrant {
                 Warrant::Recorded(recorded) => format!("recorded {}", recorded.seq()),
                 Warrant::Late { seq } => format!("late {seq}"),
                 Warrant::Rex => "rex".into(),
+                Warrant::Fire => "fire".into(),
             };
-            format!("pulse {board}/{coil} {} s #{ticket}: {why}", hold.as_secs())
+            format!("pulse {board}/{coil} {} s #{}: {why}", hold.as_secs(), entry_of(*ticket))
         }
         Action::Feedback { reader, feedback } => format!("show {feedback:?} at {reader}"),
         Action::Journal(JournalCommand::Append(entry)) => format!("append {} {}", entry.seq, kind(entry)),

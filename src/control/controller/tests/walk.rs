@@ -69,7 +69,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => few.clone().prop_map(Step::Confirm),
         1 => few.clone().prop_map(Step::Fail),
         2 => few.clone().prop_map(Step::End),
-        2 => (0..2usize, 0..4u64).prop_map(|(board, levels)| Step::Inputs { board, levels }),
+        2 => (0..2usize, 0..4u64, any::<bool>())
+            .prop_map(|(board, levels, fire)| Step::Inputs { board, levels: levels | u64::from(fire) << 7 }),
         1 => (0..2usize).prop_map(Step::BoardUp),
         1 => (0..2usize).prop_map(Step::BoardLost),
         8 => central().prop_map(Step::Central),
@@ -272,10 +273,17 @@ impl Outside {
 
     fn check_pulse(&mut self, board: &BoardId, command: &BoardCommand, after: Option<&Action>) {
         let BoardCommand::Pulse { ticket, coil, warrant, hold } = command else { return };
+        let at = |d: &DoorSettings| d.board == *board && d.coil == *coil;
+        let door = self.rig.controller.settings.doors.iter().position(at).unwrap();
+        let held_by_fire = self.rig.controller.doors[door].is_held_by_fire();
+        if *warrant == Warrant::Fire {
+            let marked = self.rig.controller.settings.doors[door].release_on_fire;
+            assert!(marked && held_by_fire, "released by an alarm that is none of it, or over");
+            return;
+        }
+        let ticket = &entry_of(*ticket);
         if self.appended.get(ticket).is_some_and(|(kind, _)| kind == "door.mode_changed") {
             // Renewed on the one entry, for as long as the mode keeps the door open, and not for longer at a time.
-            let at = |d: &DoorSettings| d.board == *board && d.coil == *coil;
-            let door = self.rig.controller.settings.doors.iter().position(at).unwrap();
             assert!(self.rig.controller.doors[door].mode().is_open(), "held open by a mode that is over");
             assert_eq!(*hold, crate::control::door::HELD_PULSE);
             self.driven.remove(ticket);

@@ -55,6 +55,8 @@ fn it_shows_every_key_there_is() {
     probe("mqtt", format!("{LEAST}\nunknown = 1"));
     probe("trusted_keys", format!("{LEAST}\n[[mqtt.trusted_keys]]\nunknown = 1"));
     probe("controller", LEAST.replace("[controller]", "[controller]\nunknown = 1"));
+    probe("fire", format!("{LEAST}\n[fire]\nunknown = 1"));
+    probe("the fire input", format!("{LEAST}\n[fire]\ninput = {{ unknown = 1 }}"));
     for part in ["lock", "contact", "rex"] {
         probe(part, format!("{LEAST}\n[[doors]]\n{part} = {{ unknown = 1 }}"));
     }

@@ -374,3 +374,33 @@ fn a_doors_times_that_can_not_be_are_named() {
     ];
     assert_eq!(found, expected, "{said:#?}");
 }
+
+#[test]
+fn a_fire_input_must_be_there_and_free_for_doors_that_wait_for_it() {
+    let site = |doors: &str, fire: &str| {
+        format!(
+            "[controller]\nid = \"a\"\ntime_zone = \"UTC\"\n[mqtt]\nurl = \"mqtt://b\"\nallow_unsigned = true\n\
+             [[boards]]\nid = \"b-1\"\nurl = \"modbus+tcp://b\"\n\
+             [[doors]]\nid = \"d\"\nlock = {{ board = \"b-1\", coil = 0 }}\n\
+             contact = {{ board = \"b-1\", input = 7 }}\n{doors}\n{fire}"
+        )
+    };
+    let marked = "release_on_fire = true";
+    let fire = |input: &str| format!("[fire]\ninput = {input}\n");
+    assert_eq!(said(&site(marked, &fire("{ board = \"b-1\", input = 6, invert = true }"))), [""; 0]);
+    assert_eq!(said(&site("release_on_fire = false", "")), [""; 0]);
+    assert_eq!(
+        said(&site(marked, "")),
+        ["14:19 doors[0].release_on_fire: needs a table [fire] with the alarm's input"]
+    );
+    assert_eq!(
+        said(&site(marked, &fire("{ board = \"b-1\", input = 7 }"))),
+        ["16:36 fire.input.input: a second use of board b-1 input 7; the first is doors[0].contact.input"]
+    );
+    assert_eq!(
+        said(&site(marked, &fire("{ board = \"b-2\", input = 6 }"))),
+        ["16:19 fire.input.board: there is no board \"b-2\"; expected one of: b-1"]
+    );
+    let missing = said(&site(marked, "[fire]\n"));
+    assert!(missing[0].starts_with("15:1 fire.input: missing; expected a table such as"), "{missing:?}");
+}
