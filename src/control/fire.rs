@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn a_panel_that_chatters_raises_it_once() {
         let mut fire = Fire::default();
-        let changes = (0..50).filter_map(|n| fire.reads(at(n * 1500), n % 2 == 0).or(fire.take_due(at(n * 1500))));
+        let changes =
+            (0..50).filter_map(|n| fire.reads(at(n * 1500), n % 2 == 0).or(fire.take_due(at(n * 1500))));
         assert_eq!(changes.collect::<Vec<_>>(), [Change::Raised]);
     }
 

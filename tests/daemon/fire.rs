@@ -29,7 +29,7 @@ fn doors_so_marked_are_released_while_it_lasts_in_any_mode_and_return_to_it() {
     assert_eq!(site.at_central(mark, "fire.raised")["doors"], json!(["entrance"]));
     let status = site.ask(&["status"]);
     assert_eq!((&status["fire"]["raised"], &status["fire"]["input"]), (&json!(true), &json!(true)));
-    let shown = site.daemon.ctl().text(&["status"]);
+    let shown = site.ctl(&["status"]).out;
     assert!(shown.contains("FIRE ALARM since"), "{shown}");
     pause("more than one pulse", Duration::from_secs(11));
     assert_eq!(site.board.coil(0), Some(true), "it is renewed");
@@ -45,8 +45,13 @@ fn doors_so_marked_are_released_while_it_lasts_in_any_mode_and_return_to_it() {
 fn a_lost_board_raises_no_alarm_and_an_alarm_outlasts_a_restart() {
     let (mut site, alarm) = with_alarm();
     site.board.stop().unwrap();
-    eventually("loss of the board", || (site.ask(&["status"])["boards"][0]["connected"] == false).then_some(()));
-    assert_eq!(site.ask(&["status"])["fire"], json!({"raised": false, "board": "board-1", "doors": ["entrance"]}));
+    eventually("loss of the board", || {
+        (site.ask(&["status"])["boards"][0]["connected"] == false).then_some(())
+    });
+    assert_eq!(
+        site.ask(&["status"])["fire"],
+        json!({"raised": false, "board": "board-1", "doors": ["entrance"]})
+    );
     site.board.restart().unwrap();
     eventually("return of the board", || (site.ask(&["status"])["fire"]["input"] == false).then_some(()));
     assert_eq!(site.board.coil_history(), [], "nothing was released");

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The number a board is asked under: the entry it is done on, and which door, because one entry may be about several.
-fn ticket(seq: u64, door: DoorNo) -> u64 {
+pub(super) fn ticket(seq: u64, door: DoorNo) -> u64 {
     u64::from(door.0) << SEQ_BITS | seq
 }
 

@@ -10,8 +10,7 @@ use crate::{
 impl Controller {
     /// Waits for nothing, like a request to exit: the strikes first, the entry after them.
     pub(super) fn fire_changed(&mut self, now: Now, change: Change) {
-        let doors: Vec<DoorId> =
-            self.marked().filter_map(|door| self.door_id(door)).collect();
+        let doors: Vec<DoorId> = self.marked().filter_map(|door| self.door_id(door)).collect();
         match change {
             Change::Raised => {
                 tracing::error!(?doors, "the fire alarm is raised; the doors are released");
@@ -30,6 +29,13 @@ impl Controller {
                     self.return_from_fire(now, door, seq);
                 }
             }
+        }
+    }
+
+    /// An alarm that has been quiet for long enough.
+    pub(super) fn end_fire(&mut self, now: Now) {
+        if let Some(change) = self.fire.take_due(now.mono) {
+            self.fire_changed(now, change);
         }
     }
 

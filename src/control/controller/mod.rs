@@ -28,11 +28,11 @@ use super::{
     clock::{ClockWatch, Reading},
     commands_taken::CommandsTaken,
     door::Door,
-    fire::Fire,
     event::{
         Action, CacheCommand, CertificateEnd, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded,
         UplinkCommand, Warrant,
     },
+    fire::Fire,
     index::{DoorNo, Index},
     let_in::LetIn,
     outbox::Outbox,
@@ -276,9 +276,10 @@ impl Controller {
     pub fn handle(&mut self, reading: Reading, event: Event) -> Vec<Action> {
         let (now, why) = self.clock.judge(reading);
         self.note_clock(now, why);
-        // Before all else: nothing may be done for a mode that is over.
+        // Before all else: nothing may be done for a mode or an alarm that is over.
         self.keep_schedules(now);
         self.end_modes(now);
+        self.end_fire(now);
         match event {
             Event::Reader { reader, what } => self.reader_says(now, reader, what),
             Event::Board { board, what } => self.board_says(now, board, what),
@@ -306,9 +307,6 @@ impl Controller {
 
     fn do_what_is_due(&mut self, now: Now) {
         self.release_late(now);
-        if let Some(change) = self.fire.take_due(now.mono) {
-            self.fire_changed(now, change);
-        }
         self.leaves_due(now);
         self.drive_doors(now);
         self.note_staleness(now);

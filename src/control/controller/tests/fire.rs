@@ -1,6 +1,7 @@
 //! The fire alarm: on b-2, it releases the entrance (b-1) and the vault (b-2), and not the side door.
 
-use super::*;
+use super::{super::doors::ticket, *};
+use crate::control::index::DoorNo;
 
 const ALARM: u64 = 1 << 7;
 
@@ -41,7 +42,10 @@ fn it_opens_in_every_mode_and_no_order_locks_a_door_while_it_lasts() {
         rig.order(1, "entrance", order);
         rig.recorded(9);
         let said = rig.inputs("b-2", ALARM);
-        assert!(said.iter().any(|line| line.starts_with("pulse b-1/0 10 s") && line.ends_with(": fire")), "{order}: {said:?}");
+        assert!(
+            said.iter().any(|line| line.starts_with("pulse b-1/0 10 s") && line.ends_with(": fire")),
+            "{order}: {said:?}"
+        );
     }
     let mut rig = burning();
     let said = rig.order(1, "entrance", "lock_down");
@@ -60,6 +64,7 @@ fn when_it_is_over_doors_return_to_what_their_modes_are_by_then() {
     assert_eq!(rig.inputs("b-2", 0), [""; 0], "a moment off is not over");
     let said = rig.later_ms(2000).tick();
     assert_eq!(said, ["append 7 fire.cleared", "secure b-2/0 #7", "pulse b-1/0 10 s #6: recorded 6"]);
+    rig.board("b-2", BoardEvent::Secured { ticket: ticket(7, DoorNo(2)) });
     assert_eq!(rig.later_ms(5000).tick(), ["pulse b-1/0 10 s #6: recorded 6"]);
 }
 
@@ -105,7 +110,9 @@ fn a_door_whose_board_comes_back_during_an_alarm_is_released_then() {
 fn a_door_that_is_opened_in_an_alarm_was_not_forced() {
     let mut rig = burning();
     assert_eq!(rig.inputs("b-1", 0b00), ["append 5 door.opened"]);
-    assert_eq!(rig.later_ms(40_000).inputs("b-1", 0b01).last().unwrap(), "append 6 door.closed", "nor held open");
+    let said = rig.later_ms(40_000).inputs("b-1", 0b01);
+    let entries: Vec<&String> = said.iter().filter(|line| line.starts_with("append")).collect();
+    assert_eq!(entries, ["append 6 door.closed"], "nor held open");
 }
 
 #[test]
@@ -121,10 +128,13 @@ fn a_pulse_of_one_door_says_nothing_of_another_door_of_the_same_alarm() {
     let mut rig = quiet();
     let what = BoardEvent::Inputs(Inputs(ALARM));
     let actions = rig.handle(Event::Board { board: BoardId::new("b-2").unwrap(), what });
-    let tickets: Vec<u64> = actions.iter().filter_map(|action| match action {
-        Action::Board { command, .. } => Some(command.ticket()),
-        _ => None,
-    }).collect();
+    let tickets: Vec<u64> = actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Board { command, .. } => Some(command.ticket()),
+            _ => None,
+        })
+        .collect();
     assert_eq!((tickets.len(), entry_of(tickets[0])), (2, entry_of(tickets[1])));
     rig.pulsed("b-1", tickets[0]);
     let lock = |rig: &Rig, door: &str| rig.door(door).lock;

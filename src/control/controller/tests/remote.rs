@@ -1,7 +1,8 @@
 //! Central's commands: at most once, in their time, recorded, answered.
 
-use super::*;
+use super::{super::doors::ticket, *};
 use crate::{
+    control::index::DoorNo,
     domain::DoorMode,
     wire::{
         command::{Command, Unread, command},
@@ -271,8 +272,8 @@ fn access_to_every_door_is_answered_when_the_last_has_confirmed() {
     );
     rig.recorded(6);
     assert_eq!(results(&rig.pulsed("b-1", 4)), [""; 0]);
-    assert_eq!(results(&rig.pulsed("b-2", 6)), [""; 0]);
-    assert_eq!(results(&rig.pulsed("b-1", 5)), ["result cmd-7 Done"]);
+    assert_eq!(results(&rig.pulsed("b-2", ticket(6, DoorNo(2)))), [""; 0]);
+    assert_eq!(results(&rig.pulsed("b-1", ticket(5, DoorNo(1)))), ["result cmd-7 Done"]);
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn a_pulse_superseded_by_a_later_one_leaves_nothing_behind() {
     let other = rig.controller.next_seq - 1;
     rig.recorded(other);
     rig.board("b-1", BoardEvent::Ended { ticket: tickets[99], by_board: true });
-    assert_eq!(rig.controller.pulses.keys().collect::<Vec<_>>(), [&other]);
+    assert_eq!(rig.controller.pulses.keys().map(|ticket| entry_of(*ticket)).collect::<Vec<_>>(), [other]);
 }
 
 #[test]

@@ -301,6 +301,7 @@ impl Outside {
                 assert!(self.rig.mono - *appended >= RELEASE_WAIT, "too soon: {ticket}");
                 self.check_entry(*ticket);
             }
+            Warrant::Fire => unreachable!("looked at above"),
             Warrant::Rex => {
                 assert_eq!(after.map(line), Some(format!("append {ticket} rex.pressed")));
             }
