@@ -5,16 +5,18 @@ use std::time::Duration;
 use hardware_sim::time;
 use serde_json::json;
 
-use crate::site::{Builder, LIMIT, Site, eventually, pause};
+use crate::site::{Builder, DOORS, LIMIT, Site, eventually, pause};
 
-/// Of the board's twelve inputs the last, which no door uses.
+/// With the first input that no door uses.
 fn with_alarm() -> (Site, u16) {
+    let alarm = 2 * DOORS.len() as u16;
+    let fire = format!("[fire]\ninput = {{ board = \"board-1\", input = {alarm} }}\n\n[[doors]]");
     let marked = "building_hours_only = false";
     let site = Builder::new()
         .edit_once(marked, &format!("{marked}\nrelease_on_fire = true"))
-        .edit_once("[[doors]]", "[fire]\ninput = { board = \"board-1\", input = 6 }\n\n[[doors]]")
+        .edit_once("[[doors]]", &fire)
         .running();
-    (site, 6)
+    (site, alarm)
 }
 
 #[test]
