@@ -9,6 +9,7 @@ mod exits;
 mod feed;
 mod fire;
 mod guests;
+mod kills;
 mod leaves;
 mod lifecycle;
 mod link;

@@ -99,6 +99,12 @@ impl Daemon {
         command
     }
 
+    /// `kill -9`, while others still look at it; [`Daemon::kill`] is to follow.
+    #[track_caller]
+    pub fn strike_down(&self) {
+        self.running.as_ref().expect("it runs").signal(Signal::KILL);
+    }
+
     /// `kill -9`.
     #[track_caller]
     pub fn kill(&mut self) {
