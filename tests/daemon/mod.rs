@@ -11,6 +11,7 @@ mod guests;
 mod leaves;
 mod lifecycle;
 mod link;
+mod metrics;
 mod modes;
 mod neighbours;
 mod outage;
