@@ -5,6 +5,7 @@
 mod feed;
 mod leaves;
 mod links;
+mod measured;
 mod modes;
 mod operator;
 mod passages;
