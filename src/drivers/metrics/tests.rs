@@ -170,56 +170,65 @@ async fn who_asks_nothing_or_takes_nothing_is_let_go() {
     }
 }
 
-#[tokio::test]
-async fn a_body_that_nobody_wants_does_not_cost_the_answer() {
-    let (ask, asks) = channel(1);
-    let pages = pages(ask);
-    let (mut caller, served) = duplex(1 << 20);
-    caller.write_all(b"POST /metrics HTTP/1.1\r\nContent-Length: 100\r\n\r\n").await.unwrap();
-    caller.write_all(&[b'x'; 50_000]).await.unwrap();
-    let mut said = String::new();
-    let asking = async {
-        tokio::join!(connection::serve(served, &pages), async {
-            caller.read_to_string(&mut said).await.unwrap();
-            drop(caller);
-        });
-    };
-    tokio::select! {
-        () = asking => {}
-        () = doors(asks, Arc::default()) => {}
-    }
-    assert!(said.starts_with("HTTP/1.1 405 "), "{said}");
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-/// One more connection than there may be, and then as many again: whoever asks is answered.
+/// Connects as soon as somebody listens.
+async fn connect(listen: SocketAddr) -> TcpStream {
+    loop {
+        match TcpStream::connect(listen).await {
+            Ok(stream) => return stream,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// The endpoint with doors that answer, for as long as the test goes on.
+async fn while_served(listen: SocketAddr, test: impl Future<Output = ()>) {
+    let (ask, asks) = channel(1);
+    tokio::select! {
+        () = test => {}
+        () = run(Config { listen, stores: Vec::new() }, ask) => panic!("the endpoint has ended"),
+        () = doors(asks, Arc::default()) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_wants_does_not_cost_the_answer() {
+    let listen = free_address();
+    while_served(listen, async {
+        let mut caller = connect(listen).await;
+        caller.write_all(b"POST /metrics HTTP/1.1\r\nContent-Length: 100\r\n\r\n").await.unwrap();
+        caller.write_all(&[b'x'; 50_000]).await.unwrap();
+        let mut said = String::new();
+        caller.read_to_string(&mut said).await.expect("an end, and no reset");
+        assert!(said.starts_with("HTTP/1.1 405 "), "{said}");
+    })
+    .await;
+}
+
+/// More connections than there may be, twice over: whoever asks is answered.
 #[tokio::test]
 async fn idle_connections_make_room_for_who_asks() {
-    let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let listen = free.local_addr().unwrap();
-    drop(free);
-    let (ask, asks) = channel(1);
-    let scraping = async {
+    let listen = free_address();
+    while_served(listen, async {
         let mut idle = Vec::new();
-        while idle.len() < 40 {
-            match TcpStream::connect(listen).await {
-                Ok(stream) => idle.push(stream),
-                Err(_) => tokio::task::yield_now().await,
-            }
+        for _ in 0..40 {
+            idle.push(connect(listen).await);
         }
-        let mut caller = TcpStream::connect(listen).await.unwrap();
+        let mut caller = connect(listen).await;
         caller.write_all(GET).await.unwrap();
         let mut said = String::new();
         caller.read_to_string(&mut said).await.unwrap();
         assert!(said.starts_with("HTTP/1.1 200 OK"), "{said}");
         let mut nothing = [0];
         assert_eq!(idle[0].read(&mut nothing).await.unwrap_or(0), 0, "the oldest was kept");
-    };
-    let config = Config { listen, stores: Vec::new() };
-    tokio::select! {
-        () = scraping => {}
-        () = run(config, ask) => panic!("the endpoint has ended"),
-        () = doors(asks, Arc::default()) => {}
-    }
+        let newest = idle.last_mut().unwrap().read(&mut nothing);
+        assert!(tokio::time::timeout(Duration::ZERO, newest).await.is_err(), "a newer one had to go");
+    })
+    .await;
 }
 
 #[tokio::test]
