@@ -1,7 +1,7 @@
 //! The metrics endpoint's own thread and runtime, and how it gets to see the doors.
 //!
-//! Its requests come over a queue of one, and are answered between what happens at doors: a look takes microseconds.
-//! What a scrape takes beyond that, HTTP and text and files, happens on the thread.
+//! Its requests come over a queue of one, and are answered between what happens at doors: a look copies what `latchctl
+//! status` shows, and some counts. What a scrape takes beyond that, HTTP and text and files, happens on the thread.
 
 use std::{sync::mpsc, thread::JoinHandle};
 

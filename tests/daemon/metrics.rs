@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::site::broker::free_port;
 use crate::site::metrics::{assert_promtool, http, promtool, scrape, wait_for};
 use crate::site::people::assert_decided;
+use crate::site::process::Guarded;
 use crate::site::records::{card, standing};
 use crate::site::{Builder, Site, eventually, eventually_asking};
 
@@ -191,6 +193,45 @@ fn the_scrape_example_is_one() {
     fs::write(place("latchd.rules.yml"), RULES).unwrap();
     fs::write(place("scrape.yml"), include_str!("../../config/prometheus/scrape.yml")).unwrap();
     assert_promtool(&["check", "config", place("scrape.yml").to_str().unwrap()], "");
+}
+
+/// The whole way: what a reader's cable does is an alert in a Prometheus that was set up as the example says.
+#[test]
+fn a_real_prometheus_scrapes_it_and_raises_the_alert_of_a_reader_that_is_unplugged() {
+    let (port, web) = (free_port(), free_port());
+    let site = Builder::new().metrics(port).running();
+    let scrape = include_str!("../../config/prometheus/scrape.yml")
+        .replace("127.0.0.1:9184", &format!("127.0.0.1:{port}"))
+        .replace("scrape_interval: 15s", "scrape_interval: 1s");
+    let folder = site.folder.path();
+    fs::write(folder.join("latchd.rules.yml"), RULES).unwrap();
+    fs::write(folder.join("scrape.yml"), format!("global: {{ evaluation_interval: 1s }}\n{scrape}")).unwrap();
+    let mut command = Command::new("prometheus");
+    command
+        .arg(format!("--config.file={}", folder.join("scrape.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{web}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let _prometheus = Guarded::spawn(&mut command).expect("prometheus starts: apt-get install prometheus");
+    let ask = |path: &str| -> Option<Value> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        serde_json::from_str(&http(web, &request).ok()?.2).ok()
+    };
+    eventually_asking("answer by Prometheus that the controller is up", || {
+        let answer = ask("/api/v1/query?query=up")?;
+        (answer["data"]["result"][0]["value"][1] == "1").then_some(())
+    });
+    let raised = || -> Option<Vec<Value>> {
+        let answer = ask("/api/v1/alerts")?;
+        let all = answer["data"]["alerts"].as_array()?.iter().map(|alert| alert["labels"].clone());
+        Some(all.filter(|labels| labels["alertname"] == "LatchdReaderLost").collect())
+    };
+    assert_eq!(raised(), Some(Vec::new()));
+    site.reader("entrance-in").unplug();
+    let labels = eventually_asking("alert of the lost reader", || raised()?.pop());
+    assert_eq!((&labels["reader"], &labels["door"]), (&json!("entrance-in"), &json!("entrance")));
 }
 
 /// Each of its questions as a rule: then promtool reads it.

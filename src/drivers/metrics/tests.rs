@@ -19,7 +19,7 @@ use super::{
     request::{Content, MAX_HEAD, Refusal, Request, answer, read},
     *,
 };
-use crate::wire::metrics::Counts;
+use crate::{drivers::clock, wire::metrics::Counts};
 
 const GET: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -141,28 +141,28 @@ async fn many_scrapes_at_once_are_one_question_to_the_doors() {
 async fn doors_that_do_not_answer_are_not_waited_for() {
     let (ask, _nobody_looks) = channel(1);
     let pages = pages(ask);
-    let from = tokio::time::Instant::now();
+    let from = clock::instant();
     assert_eq!(pages.page().await, Err(Refusal::Unavailable));
-    assert_eq!(from.elapsed(), Duration::from_secs(2));
+    assert_eq!(clock::instant() - from, Duration::from_secs(2));
     // The first question still waits; the next one finds no room.
     assert_eq!(pages.page().await, Err(Refusal::Unavailable));
-    assert_eq!(from.elapsed(), Duration::from_secs(4));
+    assert_eq!(clock::instant() - from, Duration::from_secs(4));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_asks_nothing_or_takes_nothing_is_let_go() {
     let (ask, asks) = channel(1);
     let pages = pages(ask);
-    let from = tokio::time::Instant::now();
+    let from = clock::instant();
     let strangers = async {
         let (mut idle, served) = duplex(64);
         idle.write_all(&GET[..10]).await.unwrap();
         connection::serve(served, &pages).await;
-        assert_eq!(from.elapsed(), Duration::from_secs(5));
+        assert_eq!(clock::instant() - from, Duration::from_secs(5));
         let (mut deaf, served) = duplex(64);
         deaf.write_all(GET).await.unwrap();
         connection::serve(served, &pages).await;
-        assert_eq!(from.elapsed(), Duration::from_secs(10));
+        assert_eq!(clock::instant() - from, Duration::from_secs(10));
     };
     tokio::select! {
         () = strangers => {}
