@@ -18,6 +18,11 @@
 //!  ┌───────────┐  request     ┌────────────────────────────────────────┐
 //!  │ latchctl  │ ───────────► │ STORE  cache: sled · journal: files    │
 //!  └───────────┘              └────────────────────────────────────────┘
+//!    MONITORING
+//!  ┌───────────┐  Ask, at most four a second
+//!  │ metrics   │ ───────────► the controller looks at itself: measured()
+//!  │ ◄ scrapes │ ◄─────────── Snapshot
+//!  └───────────┘
 //! ```
 //!
 //! Three chains, each held together by a value that only the step before makes:
@@ -37,9 +42,9 @@
 //! | layer | holds |
 //! | --- | --- |
 //! | [`daemon`] | configuration, start, reload, the one loop ([`daemon::run`]), the control socket |
-//! | [`drivers`] | one folder a port: `reader/`, `door/`, `store/`, `uplink/`; the only clock reads |
-//! | [`control`] | the controller: [`control::Controller::handle`], the decision, the index, door machines, sync, commands, outbox, clock trust |
-//! | [`wire`] | bytes to values and back: signatures, feed, commands, journal, control socket, stored forms; no I/O |
+//! | [`drivers`] | one folder a port: `reader/`, `door/`, `store/`, `uplink/`, `metrics/`; the only clock reads |
+//! | [`control`] | the controller: [`control::Controller::handle`], the decision, the index, door machines, sync, commands, outbox, clock trust, what is counted |
+//! | [`wire`] | bytes to values and back: signatures, feed, commands, journal, control socket, metrics page, stored forms; no I/O |
 //! | [`domain`] | the vocabulary as plain data: ids, UIDs, grants, windows, decisions, entries |
 //!
 //! # Threads
@@ -50,6 +55,7 @@
 //! | `journal` | appends, one `fdatasync` for all that wait | the disk |
 //! | `cache` | sled: one message, one batch, one barrier | the disk |
 //! | `uplink` | MQTT over our own TLS, verifying and reading what central sends | the network |
+//! | `metrics` | the Prometheus endpoint, if there is one: HTTP, text, sizes of files | its callers, and the disk |
 //! | `pcsc-…` | one PC/SC reader each, in a context of its own | pcscd and the card |
 //!
 //! Drivers send [`control::Event`]s into one bounded queue; what the controller asks for comes back as

@@ -13,7 +13,7 @@ const LAYERS: [&str; 5] = ["daemon", "drivers", "control", "wire", "domain"];
 const PURE: [&str; 3] = ["control", "wire", "domain"];
 const WORLD: [&str; 9] =
     ["tokio", "rumqttc", "sled", "pcsc", "std::fs", "std::net", "std::thread", "Instant::now", "SystemTime"];
-const DRIVERS: [&str; 4] = ["reader", "door", "store", "uplink"];
+const DRIVERS: [&str; 5] = ["reader", "door", "store", "uplink", "metrics"];
 const MOST_LINES: usize = 500;
 
 /// What is wrong with a file of `src/`, by its path from there.
@@ -224,6 +224,7 @@ fn a_driver_that_knows_another_is_found() {
     assert_eq!(faults_of("drivers/reader/pn532.rs", "use crate::drivers::store::journal;"), 1);
     assert_eq!(faults_of("drivers/reader/pn532.rs", "use super::super::door::Board;"), 1);
     assert_eq!(faults_of("drivers/uplink/mod.rs", "use crate::drivers::{clock, reader::pcsc};"), 1);
+    assert_eq!(faults_of("drivers/metrics/measure.rs", "use crate::drivers::{clock, store::cache};"), 1);
     assert_eq!(faults_of("drivers/reader/pn532.rs", "use super::pcsc; use crate::drivers::clock;"), 0);
 }
 

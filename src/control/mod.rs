@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod commands_taken;
 pub mod controller;
+pub mod counters;
 pub mod decide;
 pub mod door;
 pub mod event;

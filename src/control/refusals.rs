@@ -32,6 +32,16 @@ pub enum Refused {
 }
 
 impl Refused {
+    pub const ALL: [Refused; 7] = [
+        Refused::Signature,
+        Refused::Controller,
+        Refused::Content,
+        Refused::Epoch,
+        Refused::Repeat,
+        Refused::Records,
+        Refused::Command,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Refused::Signature => "signature",
@@ -116,6 +126,12 @@ impl Refusals {
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.0.iter().map(|(what, bucket)| (what.as_str(), bucket.count))
     }
+
+    /// The same with those of which there was none: a count must be there before it can be seen to grow.
+    pub fn all_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let count = |what: Refused| self.0.get(&what).map_or(0, |bucket| bucket.count);
+        Refused::ALL.into_iter().map(move |what| (what.as_str(), count(what)))
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +160,12 @@ mod tests {
         );
         assert_eq!(r.take_due(at(200)), []);
         assert_eq!(r.counts().collect::<Vec<_>>(), [("content", 1700)]);
+    }
+
+    #[test]
+    fn every_kind_is_in_the_list_of_them() {
+        assert!(Refused::ALL.into_iter().enumerate().all(|(n, kind)| kind as usize == n));
+        assert_eq!(Refused::ALL.last(), Some(&Refused::Command), "the last there is");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod check;
 pub mod config;
+mod metrics;
 mod reload;
 mod site;
 mod socket;

@@ -24,8 +24,10 @@ use crate::{
     },
     drivers::{
         clock, kernel_clock,
+        metrics::Snapshot,
         store::{cache::Cache, journal::Journal},
     },
+    wire::metrics::Queue,
 };
 
 /// The longest the loop sleeps: how soon a change of the clock's trust, or staleness, is noticed.
@@ -51,8 +53,16 @@ struct Core {
     unsaid: VecDeque<UplinkCommand>,
     answers: BTreeMap<u64, oneshot::Sender<OperatorAnswer>>,
     last_token: u64,
+    dropped: Dropped,
     recorded: watch::Sender<u64>,
     state_dir: PathBuf,
+}
+
+/// What was let go of because a queue was full.
+#[derive(Debug, Default)]
+struct Dropped {
+    entries: u64,
+    messages: u64,
 }
 
 /// What the site is made of.
@@ -88,6 +98,7 @@ impl Site {
             unsaid: VecDeque::new(),
             answers: BTreeMap::new(),
             last_token: 0,
+            dropped: Dropped::default(),
             recorded,
             state_dir,
         })))
@@ -141,6 +152,28 @@ impl Site {
     /// Looks at the controller.
     pub fn look<T>(&self, look: impl FnOnce(&Controller, Reading) -> T) -> T {
         look(&self.0.borrow().controller, reading())
+    }
+
+    /// What is shown to who watches from afar; all but the queue of events, which is not held here.
+    pub fn snapshot(&self) -> Snapshot {
+        let core = self.0.borrow();
+        let Core { controller, entries, changes, unsaid, uplink, dropped, .. } = &*core;
+        let (under_way, room) =
+            uplink.as_ref().map_or((0, 0), |u| (u.max_capacity() - u.capacity(), u.max_capacity()));
+        let queue = |name, length: usize, limit: Option<usize>| Queue {
+            name,
+            length: length as u64,
+            limit: limit.map(|limit| limit as u64),
+        };
+        Snapshot {
+            measured: controller.measured(reading()),
+            queues: vec![
+                queue("journal", entries.len(), Some(KEPT_ENTRIES)),
+                queue("cache", changes.len(), None),
+                queue("uplink", under_way + unsaid.len(), Some(room)),
+            ],
+            dropped: vec![("journal_entries", dropped.entries), ("uplink_messages", dropped.messages)],
+        }
     }
 
     /// Has a technician's request carried out. The answer comes when it is done.
@@ -224,6 +257,7 @@ impl Core {
         if self.entries.len() < KEPT_ENTRIES {
             self.entries.push_back(command);
         } else {
+            self.dropped.entries = self.dropped.entries.saturating_add(1);
             tracing::error!("an event was dropped: the disk has not kept up for too long");
         }
     }
@@ -239,11 +273,14 @@ impl Core {
         }
     }
 
-    fn say(&self, command: UplinkCommand) {
+    fn say(&mut self, command: UplinkCommand) {
         let Some(uplink) = &self.uplink else { return };
         match uplink.try_send(command) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => tracing::warn!("the link to central does not keep up"),
+            Err(TrySendError::Full(_)) => {
+                self.dropped.messages = self.dropped.messages.saturating_add(1);
+                tracing::warn!("the link to central does not keep up");
+            }
             Err(TrySendError::Closed(_)) => tracing::error!("the link to central has ended"),
         }
     }

@@ -10,11 +10,13 @@ use serde_json::Value;
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, Sender, channel},
+    task::JoinHandle,
 };
 
 use super::{
     config::Config,
+    metrics::{self, Endpoint},
     reload,
     site::{Parts, Site, reading},
     socket::{self, SocketError},
@@ -31,12 +33,15 @@ use crate::{
         settings::Settings,
     },
     domain::{At, BookingId, DoorId, DoorMode, EntryKind, HolderId},
-    drivers::store::{
-        barrier,
-        cache::{self, CacheError, Database, Loaded},
-        journal::{self, JournalError, Opened, reader::Reader},
-        key::{self, KeyError},
-        lock::{LockError, StateLock},
+    drivers::{
+        metrics::Ask,
+        store::{
+            barrier,
+            cache::{self, CacheError, Database, Loaded},
+            journal::{self, JournalError, Opened, reader::Reader},
+            key::{self, KeyError},
+            lock::{LockError, StateLock},
+        },
     },
     wire::{
         UidHasher,
@@ -93,6 +98,7 @@ pub fn run(config: &Config, path: &Path) -> Result<(), StartError> {
     let journal_id = opened.id.clone();
     let Uplink { commands, settings: link, thread } =
         uplink::start(config, hasher, journal_id, events.clone())?;
+    let endpoint = metrics::start(config)?;
     let site = runtime.block_on(async {
         let site = Site::new(Parts {
             controller,
@@ -107,8 +113,12 @@ pub fn run(config: &Config, path: &Path) -> Result<(), StartError> {
         Ok::<_, StartError>(site)
     })?;
     let reloading = Reloading { path: path.to_owned(), current: config.clone(), link };
-    serve(&runtime, reloading, &site, settings, happening)?;
+    let (asks, watching) = endpoint.map(|Endpoint { asks, thread }| (asks, thread)).unzip();
+    serve(&runtime, reloading, &site, settings, happening, asks.map(|asks| (asks, events)))?;
     drop(site);
+    if watching.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("the metrics' thread ended in a panic");
+    }
     thread.join().unwrap_or_else(|_| tracing::error!("the link's thread ended in a panic"));
     tracing::info!("stopped");
     Ok(())
@@ -127,12 +137,15 @@ fn serve(
     site: &Site,
     settings: Settings,
     happening: Receiver<Event>,
+    asks: Option<(Receiver<Ask>, Sender<Event>)>,
 ) -> Result<(), StartError> {
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(runtime, async {
         let socket = reloading.current.socket.clone();
         let listener = socket::listen(&socket)?;
         let sessions = tokio::task::spawn_local(socket::serve(listener, site.clone(), Rc::new(settings)));
+        let shown =
+            asks.map(|(asks, events)| tokio::task::spawn_local(metrics::show(asks, site.clone(), events)));
         let stop = told_to_stop().map_err(StartError::system("signals"))?;
         let hangups = signal(SignalKind::hangup()).map_err(StartError::system("signals"))?;
         let reloads = tokio::task::spawn_local(reload_on(hangups, reloading, site.clone()));
@@ -140,6 +153,7 @@ fn serve(
         site.run(happening, stop).await;
         sessions.abort();
         reloads.abort();
+        shown.inspect(JoinHandle::abort);
         // The socket goes first: who asks now is told that nobody is there.
         let _gone = std::fs::remove_file(&socket);
         site.stop();

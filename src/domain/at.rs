@@ -148,6 +148,17 @@ pub enum ClockTrust {
 }
 
 impl ClockTrust {
+    pub const ALL: [ClockTrust; 3] = [ClockTrust::Trusted, ClockTrust::Holdover, ClockTrust::Untrusted];
+
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ClockTrust::Trusted => "trusted",
+            ClockTrust::Holdover => "holdover",
+            ClockTrust::Untrusted => "untrusted",
+        }
+    }
+
     pub fn is_trusted(self) -> bool {
         self != ClockTrust::Untrusted
     }

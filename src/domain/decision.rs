@@ -11,6 +11,16 @@ pub enum Verdict {
     Denied,
 }
 
+impl Verdict {
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Granted => "granted",
+            Verdict::Denied => "denied",
+        }
+    }
+}
+
 /// Why: the names are the wire's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,6 +49,57 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Reason; 21] = [
+        Reason::RandomUid,
+        Reason::UnknownCredential,
+        Reason::CredentialNotActivated,
+        Reason::CredentialSuspended,
+        Reason::CredentialLost,
+        Reason::CredentialRevoked,
+        Reason::CredentialNotYetValid,
+        Reason::CredentialExpired,
+        Reason::DoorLockedDown,
+        Reason::DoorBlocked,
+        Reason::NoGrant,
+        Reason::WrongDoor,
+        Reason::ClockUntrusted,
+        Reason::CacheStale,
+        Reason::TooEarly,
+        Reason::TooLate,
+        Reason::HostBookingMissing,
+        Reason::CapacityReached,
+        Reason::OutsideBuildingHours,
+        Reason::InWindow,
+        Reason::Standing,
+    ];
+
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::RandomUid => "random_uid",
+            Reason::UnknownCredential => "unknown_credential",
+            Reason::CredentialNotActivated => "credential_not_activated",
+            Reason::CredentialSuspended => "credential_suspended",
+            Reason::CredentialLost => "credential_lost",
+            Reason::CredentialRevoked => "credential_revoked",
+            Reason::CredentialNotYetValid => "credential_not_yet_valid",
+            Reason::CredentialExpired => "credential_expired",
+            Reason::DoorLockedDown => "door_locked_down",
+            Reason::DoorBlocked => "door_blocked",
+            Reason::NoGrant => "no_grant",
+            Reason::WrongDoor => "wrong_door",
+            Reason::ClockUntrusted => "clock_untrusted",
+            Reason::CacheStale => "cache_stale",
+            Reason::TooEarly => "too_early",
+            Reason::TooLate => "too_late",
+            Reason::HostBookingMissing => "host_booking_missing",
+            Reason::CapacityReached => "capacity_reached",
+            Reason::OutsideBuildingHours => "outside_building_hours",
+            Reason::InWindow => "in_window",
+            Reason::Standing => "standing",
+        }
+    }
+
     /// The row of the table in the rules ("The decision") that gives this reason.
     pub fn row(self) -> u8 {
         match self {
@@ -101,5 +162,23 @@ impl Decision {
 
     pub fn is_granted(&self) -> bool {
         self.decision == Verdict::Granted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_have_the_names_of_the_wire_and_the_list_of_them_is_whole() {
+        let wire = |value: serde_json::Value| value.as_str().unwrap().to_owned();
+        for (n, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.as_str(), wire(serde_json::json!(reason)));
+            assert_eq!(reason as usize, n);
+        }
+        assert_eq!(Reason::ALL.last(), Some(&Reason::Standing), "the last there is");
+        for verdict in [Verdict::Granted, Verdict::Denied] {
+            assert_eq!(verdict.as_str(), wire(serde_json::json!(verdict)));
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod clock;
 pub mod door;
 pub mod kernel_clock;
+pub mod metrics;
 pub mod reader;
 pub mod seldom;
 pub mod store;

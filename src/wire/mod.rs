@@ -8,6 +8,7 @@ pub mod fields;
 pub mod inbox;
 pub mod journal;
 pub mod jws;
+pub mod metrics;
 pub mod outgoing;
 pub mod record;
 pub mod stored;

@@ -13,6 +13,7 @@ mod kills;
 mod leaves;
 mod lifecycle;
 mod link;
+mod metrics;
 mod modes;
 mod neighbours;
 mod outage;

@@ -123,6 +123,26 @@ impl Daemon {
         ended.unwrap_or_else(|| panic!("latchd was still there {STOP_WITHIN:?} after SIGTERM"))
     }
 
+    /// The TCP ports it listens on.
+    #[track_caller]
+    pub fn listening(&mut self) -> Vec<u16> {
+        let id = self.running.as_mut().expect("it runs").child().id();
+        let files = fs::read_dir(format!("/proc/{id}/fd")).expect("our own child's files").flatten();
+        let links = files.filter_map(|file| fs::read_link(file.path()).ok());
+        let sockets: Vec<String> = links.filter_map(|link| Some(link.to_str()?.to_owned())).collect();
+        let table = ["tcp", "tcp6"].map(|name| fs::read_to_string(format!("/proc/net/{name}")));
+        let lines = table.iter().flatten().flat_map(|text| text.lines().skip(1));
+        let listening = lines.filter_map(|line| {
+            // local address, remote address, state (0A: LISTEN), …, inode
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let is_ours =
+                fields.get(3) == Some(&"0A") && sockets.contains(&format!("socket:[{}]", fields.get(9)?));
+            let port = fields.get(1)?.rsplit(':').next()?;
+            is_ours.then(|| u16::from_str_radix(port, 16).ok()).flatten()
+        });
+        listening.collect()
+    }
+
     /// The last lines it wrote.
     pub fn log_tail(&self, count: usize) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();

@@ -19,6 +19,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod feed;
 pub mod line;
+pub mod metrics;
 pub mod people;
 pub mod process;
 pub mod proxy;

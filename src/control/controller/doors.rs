@@ -53,6 +53,7 @@ impl Controller {
     /// Does what waited for its entry, on the warrant of it.
     pub(super) fn release(&mut self, now: Now, seq: u64, waiting: Waiting, warrant: Warrant) {
         let Waiting { door, wanted, asker, .. } = waiting;
+        self.counters.released(now.mono, seq);
         match wanted {
             Wanted::Passage { hold, reader } => {
                 let driven = self.door(door).map_or(hold, |state| state.passage(hold));
@@ -93,6 +94,7 @@ impl Controller {
         let Some(pulse) = self.pulses.get_mut(&ticket) else { return };
         let (door, reader, asker) = (pulse.door, pulse.reader.take(), pulse.asker.take());
         pulse.confirmed = true;
+        self.counters.struck(now.mono, ticket);
         // Of pulses that ran into each other only the last will be said to have ended.
         self.pulses.retain(|&other, p| p.door != door || other == ticket || !p.confirmed);
         let fault_ended = self.door(door).is_some_and(|d| d.pulsed());
@@ -151,6 +153,9 @@ impl Controller {
 
     fn pulse_failed(&mut self, now: Now, ticket: u64, detail: &str) {
         let Some(pulse) = self.pulses.remove(&ticket) else { return };
+        if let Some(settings) = self.settings.doors.get(usize::from(pulse.door.0)) {
+            self.counters.not_struck(&settings.board, ticket);
+        }
         if let Some(door) = self.door(pulse.door) {
             door.gave_up(now.mono, entry_of(ticket));
         }
@@ -210,6 +215,7 @@ impl Controller {
     }
 
     fn note_board(&mut self, now: Now, board: &BoardId, connected: bool, detail: &str) {
+        self.counters.board(board, connected);
         if let Some(link) = self.boards.get_mut(board) {
             link.connected = connected;
             link.since = Some(now.wall);

@@ -6,7 +6,9 @@ mod commands;
 mod doors;
 mod fire;
 mod leaves;
+mod measured;
 mod orders;
+mod presence;
 mod queries;
 mod remote;
 mod schedules;
@@ -27,6 +29,7 @@ use syncing::Delivery;
 use super::{
     clock::{ClockWatch, Reading},
     commands_taken::CommandsTaken,
+    counters::Counters,
     door::Door,
     event::{
         Action, CacheCommand, CertificateEnd, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded,
@@ -48,7 +51,7 @@ use crate::{
     wire::{
         UidHasher,
         command::Command,
-        outgoing::{DoorState, Status},
+        outgoing::DoorState,
         stored::{Heard, Position, StoredModes},
     },
 };
@@ -162,6 +165,7 @@ pub struct Controller {
     /// A message that waits for it.
     held: Option<Delivery>,
     refusals: Refusals,
+    counters: Counters,
     commands: CommandsTaken,
     /// Commands that wait until it is on disk that they were taken, and the link's numbers for them.
     orders: BTreeMap<CommandId, (u64, Command)>,
@@ -190,8 +194,6 @@ pub struct Controller {
     actions: Vec<Action>,
 }
 
-/// `status` is published again at most this often.
-const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// When central was heard is noted at most this often, in seconds of wall time.
 const NOTE_HEARD_EVERY_S: u64 = 60;
 /// What was noted about hearing central may be this much later than now, in seconds: clocks are corrected.
@@ -219,6 +221,7 @@ impl Controller {
             at_cache: None,
             held: None,
             refusals: Refusals::default(),
+            counters: Counters::default(),
             commands: restored.commands,
             orders: BTreeMap::new(),
             unrecorded: VecDeque::new(),
@@ -333,6 +336,7 @@ impl Controller {
                 self.want_status(now);
             }
             JournalEvent::Failed { detail } => {
+                self.counters.journal_failed();
                 self.answer_unrecorded(&detail);
                 self.journal_fault = Some(detail);
             }
@@ -354,6 +358,7 @@ impl Controller {
         for seq in due {
             if let Some(waiting) = self.waiting.remove(&seq) {
                 self.journal(JournalCommand::MarkLate { seq });
+                self.counters.released_late();
                 self.release(now, seq, waiting, Warrant::Late { seq });
             }
         }
@@ -442,29 +447,6 @@ impl Controller {
         let version = self.settings.version.into();
         let seq = self.record(now, EntryKind::ControllerStopped { version, detail: "told to stop".into() });
         self.note(Note::Checkpoint { seq: self.noted_through(seq) });
-    }
-
-    fn want_status(&mut self, now: Now) {
-        let soonest = self.status_sent.map_or(now.mono, |t| t.plus(STATUS_EVERY).max(now.mono));
-        self.status_due.get_or_insert(soonest);
-    }
-
-    fn publish_status(&mut self, now: Now) {
-        self.status_due = None;
-        self.status_sent = Some(now.mono);
-        let position = *self.sync.position();
-        self.uplink(UplinkCommand::Status(Status {
-            controller: self.settings.controller.clone(),
-            online: true,
-            since: self.uplink.since.unwrap_or(now.wall).floor_ms(),
-            version: self.settings.version,
-            epoch: position.epoch,
-            applied: position.applied,
-            journal: self.journal_id.clone(),
-            recorded: self.outbox.recorded_through(),
-            acknowledged: self.outbox.acknowledged_through(),
-            clock: now.trust.into(),
-        }));
     }
 
     /// Lets go of guests let in on bookings that are gone, a month after the last of them came.

@@ -141,6 +141,7 @@ impl Controller {
     pub(super) fn not_remembered(&mut self, now: Now, id: &CommandId, detail: String) {
         let Some((token, command)) = self.orders.remove(id) else { return };
         tracing::error!(%id, detail, "a command could not be remembered, so it is not carried out");
+        self.counters.cache_failed();
         self.done(token);
         self.refuse(now, id, &command.order, &Refusal::NotRecorded(detail));
     }

@@ -30,6 +30,7 @@ impl Controller {
     pub(super) fn uplink_says(&mut self, now: Now, what: UplinkEvent) {
         match what {
             UplinkEvent::Connected { detail, is_resumed } => {
+                self.counters.broker(true);
                 self.uplink = Link { connected: true, since: Some(now.wall), detail: Some(detail) };
                 self.sync.connected(now.mono, is_resumed);
                 self.outbox.connected();
@@ -37,6 +38,7 @@ impl Controller {
                 self.publish_status(now);
             }
             UplinkEvent::Disconnected { detail } => {
+                self.counters.broker(false);
                 let since = if self.uplink.connected { Some(now.wall) } else { self.uplink.since };
                 self.uplink = Link { connected: false, since, detail: Some(detail) };
                 self.sync.disconnected();
@@ -164,6 +166,7 @@ impl Controller {
             CacheEvent::Staged(staged) => self.staged(now, staged),
             CacheEvent::Failed { detail } => {
                 tracing::error!(detail, "a change from central could not be stored");
+                self.counters.cache_failed();
                 self.sync.failed(now.mono);
                 return self.uplink(UplinkCommand::Undone);
             }

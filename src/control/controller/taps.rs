@@ -29,12 +29,14 @@ impl Controller {
             }
             ReaderEvent::Unreadable { detail } => {
                 tracing::debug!(%reader, detail, "something in the field could not be read");
+                self.counters.unreadable(&reader);
                 self.feedback(&reader, Feedback::Fault);
             }
         }
     }
 
     fn note_reader(&mut self, now: Now, reader: &ReaderId, connected: bool, detail: &str) {
+        self.counters.reader(reader, connected);
         if let Some(state) = self.readers.get_mut(reader) {
             state.link.connected = connected;
             state.link.since = Some(now.wall);
@@ -54,6 +56,7 @@ impl Controller {
                 serde_json::to_value(decision.reason).ok().and_then(|v| v.as_str().map(str::to_owned));
         }
         let reason = decision.reason;
+        self.counters.decided(reason);
         let granted = decision.is_granted();
         let (grant, holder, credential) =
             (decision.grant.clone(), decision.holder.clone(), decision.credential.clone());
@@ -68,6 +71,7 @@ impl Controller {
         }
         let hold = self.hold(door, &hash);
         let seq = self.record(now, EntryKind::AccessGranted(passage));
+        self.counters.tapped(now.mono, seq);
         if let Some(state) = self.door(door) {
             state.last = Some(Passed { at: now.wall, holder: holder.clone(), credential });
         }

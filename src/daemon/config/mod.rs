@@ -12,6 +12,7 @@ mod trust;
 
 use std::{
     fmt,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -38,6 +39,8 @@ pub struct Config {
     pub max_events: u64,
     pub release_wait: Duration,
     pub stale_after: Duration,
+    /// Where Prometheus finds its metrics, if it is to.
+    pub metrics: Option<SocketAddr>,
     pub boards: Vec<Board>,
     pub doors: Vec<Door>,
     pub readers: Vec<Reader>,
@@ -56,6 +59,7 @@ impl Config {
             ("[clock]", clock(self) != clock(new)),
             ("[journal]", journal(self) != journal(new)),
             ("[sync]", self.stale_after != new.stale_after),
+            ("[metrics]", self.metrics != new.metrics),
             ("[[boards]]", self.boards != new.boards),
             ("[[doors]]", self.doors != new.doors),
             ("[[readers]]", self.readers != new.readers),

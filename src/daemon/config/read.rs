@@ -1,6 +1,6 @@
 //! The whole file: its sections, and what must hold between them.
 
-use std::{collections::BTreeMap, fmt::Display, ops::Range};
+use std::{collections::BTreeMap, fmt::Display, net::SocketAddr, ops::Range};
 
 use toml::de::DeTable;
 
@@ -55,6 +55,7 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
     let sync = root.table("sync");
     let stale_after = sync.seconds("stale_after_s", (60, TEN_YEARS_S), 86_400);
     sync.end();
+    let metrics = metrics(&root.table("metrics"));
     let boards: Vec<Board> = root.tables("boards").into_iter().filter_map(Board::read).collect();
     let doors: Vec<Door> = root.tables("doors").into_iter().filter_map(Door::read).collect();
     let readers: Vec<Reader> = root.tables("readers").into_iter().filter_map(Reader::read).collect();
@@ -78,6 +79,7 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
         max_events,
         release_wait: std::time::Duration::from_millis(release_wait),
         stale_after,
+        metrics,
         boards,
         doors,
         readers,
@@ -101,6 +103,19 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
     let account = username.map(|username| Account { username, password_file });
     let session_expiry_s = session_expiry_s as u32;
     Some(Mqtt { broker: broker?, account, session_expiry_s, keep_alive, trust: trust? })
+}
+
+/// Where the metrics are served: an address of this box, not a name, which could turn out to be another's.
+fn metrics(table: &Table<'_>) -> Option<SocketAddr> {
+    let expected = "an IP address of this box and a port, such as \"127.0.0.1:9184\"";
+    let address = |text: &str| match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() != 0 => Ok(address),
+        Ok(_) => Err("port 0 is none that Prometheus could find".to_owned()),
+        Err(_) => Err(format!("{text:?} is not one")),
+    };
+    let listen = table.has("listen").then(|| table.parsed("listen", expected, address)).flatten();
+    table.end();
+    listen.map(|found| found.value)
 }
 
 /// Nothing is named twice, and nothing is used twice.

@@ -74,12 +74,10 @@ impl TransportError {
     /// The other end hung up without a word. Where we were talking just then, its hanging up is a reset.
     pub fn is_closed_by_broker(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-        match self {
-            TransportError::Broken(error) => {
-                matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
-            }
-            other => matches!(other, TransportError::Closed),
-        }
+        let is_reset =
+            |error: &io::Error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset);
+        matches!(self, TransportError::Closed)
+            || matches!(self, TransportError::Broken(error) if is_reset(error))
     }
 }
 

@@ -132,7 +132,12 @@ fn a_pulse_of_one_door_says_nothing_of_another_door_of_the_same_alarm() {
         .iter()
         .filter_map(|action| match action {
             Action::Board { command, .. } => Some(command.ticket()),
-            _ => None,
+            Action::Feedback { .. }
+            | Action::Journal(_)
+            | Action::Cache(_)
+            | Action::Uplink(_)
+            | Action::Answer { .. }
+            | Action::Discard(_) => None,
         })
         .collect();
     assert_eq!((tickets.len(), entry_of(tickets[0])), (2, entry_of(tickets[1])));

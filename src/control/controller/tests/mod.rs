@@ -6,6 +6,7 @@ mod feed;
 mod fire;
 mod leaves;
 mod links;
+mod measured;
 mod modes;
 mod operator;
 mod passages;

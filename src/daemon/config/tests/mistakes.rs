@@ -42,7 +42,7 @@ port = "/dev/ttyUSB0"
     assert_eq!(
         said(text),
         [
-            "1:1 colour: unknown key; expected one of boards, clock, controller, doors, fire, journal, mqtt, readers, sync",
+            "1:1 colour: unknown key; expected one of boards, clock, controller, doors, fire, journal, metrics, mqtt, readers, sync",
             "4:6 controller.id: a controller's id is made of a-z 0-9 -, not ' '; expected 1 to 64 characters a-z 0-9 -",
             r#"5:13 controller.time_zone: "Europe/Olso" is not an IANA time zone; expected a name such as Europe/Oslo or UTC; expected an IANA time zone such as "Europe/Oslo""#,
             r#"6:13 controller.state_dir: "state" is not an absolute path"#,
@@ -403,4 +403,34 @@ fn a_fire_input_must_be_there_and_free_for_doors_that_wait_for_it() {
     );
     let missing = said(&site(marked, "[fire]\n"));
     assert!(missing[0].starts_with("15:1 fire.input: missing; expected a table such as"), "{missing:?}");
+}
+
+#[test]
+fn an_address_for_metrics_that_can_not_be_is_named() {
+    let with = |listen: &str| format!("{LEAST}\n[metrics]\nlisten = {listen}\n");
+    for good in ["127.0.0.1:9184", "[::1]:9184", "0.0.0.0:1"] {
+        assert_eq!(parse(&with(&format!("{good:?}"))).unwrap().metrics, Some(good.parse().unwrap()));
+    }
+    let expected = "an IP address of this box and a port, such as \"127.0.0.1:9184\"";
+    for name in ["localhost:9184", "127.0.0.1", ":9184", "127.0.0.1:65536", "http://127.0.0.1:9184"] {
+        let told = format!("11:10 metrics.listen: {name:?} is not one; expected {expected}");
+        assert_eq!(said(&with(&format!("{name:?}"))), [told]);
+    }
+    assert_eq!(
+        said(&with("\"127.0.0.1:0\"")),
+        [format!("11:10 metrics.listen: port 0 is none that Prometheus could find; expected {expected}")]
+    );
+    assert_eq!(said(&with("9184")), [format!("11:10 metrics.listen: 9184 is not {expected}")]);
+    assert_eq!(
+        said(&with("\"127.0.0.1:9184\"\nport = 9184")),
+        ["12:1 metrics.port: unknown key; expected one of listen"]
+    );
+}
+
+#[test]
+fn other_metrics_take_a_restart() {
+    let with = format!("{LEAST}\n[metrics]\nlisten = \"127.0.0.1:9184\"\n");
+    let (without, with) = (parse(LEAST).unwrap(), parse(&with).unwrap());
+    assert_eq!(without.fixed_differences(&with), ["[metrics]"]);
+    assert_eq!(with.fixed_differences(&with), [""; 0]);
 }

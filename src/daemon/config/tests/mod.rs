@@ -37,6 +37,7 @@ fn the_least_file_gets_the_defaults_of_the_contract() {
     assert_eq!((config.require_sync, config.holdover, config.keep), (true, days(7), days(90)));
     assert_eq!((config.max_events, config.release_wait), (5_000_000, Duration::from_millis(20)));
     assert_eq!((config.stale_after, config.mqtt.session_expiry_s), (days(1), 604_800));
+    assert_eq!(config.metrics, None);
     assert!(config.boards.is_empty() && config.doors.is_empty() && config.readers.is_empty());
 }
 
