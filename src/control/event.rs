@@ -148,6 +148,8 @@ pub enum JournalEvent {
     Recorded(Recorded),
     /// It can't be written now; entries are kept and tried again.
     Failed { detail: String },
+    /// So many events that central had not acknowledged are gone, or were never written.
+    Lost { count: u64, detail: String },
 }
 
 /// What the journal is asked to do.
@@ -332,6 +334,14 @@ pub enum UplinkEvent {
     /// Events from the journal were handed to the broker, through this one.
     Sent {
         through: u64,
+    },
+    /// None of the events up to this one can be sent: the journal does not hold them, or they can't be read.
+    Skipped {
+        through: u64,
+    },
+    /// These stand in the journal, can't be read, and were left out of what was sent.
+    Unreadable {
+        events: Vec<u64>,
     },
     /// When the certificates in use end, the first first.
     Certificates {

@@ -12,6 +12,8 @@ const RESEND: Duration = Duration::from_secs(30);
 pub struct Outbox {
     recorded: u64,
     acknowledged: u64,
+    /// Events through this one can't be sent, because they are gone.
+    gone: u64,
     connected: bool,
     /// The last event under way, and since when there was no progress.
     under_way: Option<(u64, Mono)>,
@@ -26,7 +28,7 @@ pub struct Batch {
 
 impl Outbox {
     pub fn new(recorded: u64, acknowledged: u64) -> Self {
-        Outbox { recorded, acknowledged, connected: false, under_way: None }
+        Outbox { recorded, acknowledged, gone: 0, connected: false, under_way: None }
     }
 
     pub fn recorded_through(&self) -> u64 {
@@ -59,6 +61,12 @@ impl Outbox {
         }
     }
 
+    /// Events through this one can't be sent, and what follows them can.
+    pub fn skip(&mut self, through: u64) {
+        self.gone = self.gone.max(through.min(self.recorded));
+        self.under_way = None;
+    }
+
     /// Central says it has stored events through this one. Returns whether that is news.
     pub fn acknowledged(&mut self, now: Mono, through: u64) -> bool {
         if through <= self.acknowledged || through > self.recorded {
@@ -74,11 +82,12 @@ impl Outbox {
         if self.under_way.is_some_and(|(_, since)| now.since(since) >= RESEND) {
             self.under_way = None;
         }
-        if !self.connected || self.under_way.is_some() || self.recorded <= self.acknowledged {
+        let behind = self.acknowledged.max(self.gone);
+        if !self.connected || self.under_way.is_some() || self.recorded <= behind {
             return None;
         }
-        let from = self.acknowledged + 1;
-        let through = self.recorded.min(self.acknowledged + MAX_EVENTS as u64);
+        let from = behind + 1;
+        let through = self.recorded.min(behind + MAX_EVENTS as u64);
         self.under_way = Some((through, now));
         Some(Batch { from, through })
     }
@@ -130,6 +139,20 @@ mod tests {
         assert!(!o.acknowledged(at(0), 3));
         assert!(!o.acknowledged(at(0), 11));
         assert_eq!(o.acknowledged_through(), 5);
+    }
+
+    #[test]
+    fn what_is_gone_is_passed_over_and_what_follows_is_sent() {
+        let mut o = Outbox::new(2000, 10);
+        o.connected();
+        assert_eq!(o.take(at(0)), Some(Batch { from: 11, through: 510 }));
+        o.skip(1200);
+        assert_eq!(o.take(at(0)), Some(Batch { from: 1201, through: 1700 }));
+        assert!(o.acknowledged(at(1), 1700));
+        o.skip(9999);
+        assert_eq!((o.take(at(1)), o.acknowledged_through()), (None, 1700));
+        o.recorded(2001);
+        assert_eq!(o.take(at(1)), Some(Batch { from: 2001, through: 2001 }));
     }
 
     #[test]

@@ -195,6 +195,9 @@ pub enum EntryKind {
     ClockUntrusted { detail: String },
     #[serde(rename = "clock.trusted")]
     ClockTrusted { detail: String },
+    /// Events that central had not stored and that are gone, or could never be written.
+    #[serde(rename = "journal.overwritten")]
+    JournalOverwritten { count: u64, detail: String },
     #[serde(rename = "store.recovered")]
     StoreRecovered { count: u64, detail: String },
     #[serde(rename = "controller.started")]

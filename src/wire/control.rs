@@ -395,6 +395,13 @@ pub struct VerifyReport {
     pub last: Option<u64>,
     /// The last event's hash: note it elsewhere, and a rewritten journal is noticed.
     pub hash: String,
+    /// Events that were never written because the disk failed for too long; the chain goes on over them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lost: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -175,6 +175,8 @@ pub struct Controller {
     unanswered: BTreeMap<CommandId, Unanswered>,
     journal_id: String,
     journal_fault: Option<String>,
+    /// Up to here damaged events of the journal have been said.
+    unreadable_through: u64,
     next_seq: u64,
     doors: Vec<Door>,
     published: Vec<Option<DoorState>>,
@@ -228,6 +230,7 @@ impl Controller {
             unanswered: BTreeMap::new(),
             journal_id: restored.journal.id,
             journal_fault: None,
+            unreadable_through: 0,
             next_seq: restored.journal.seq + 1,
             doors: vec![Door::default(); settings.doors.len()],
             published: vec![None; settings.doors.len()],
@@ -334,6 +337,10 @@ impl Controller {
                 self.release_recorded(now, recorded);
                 self.answer_recorded(recorded);
                 self.want_status(now);
+            }
+            JournalEvent::Lost { count, detail } => {
+                tracing::error!(count, detail, "events are lost");
+                self.record(now, EntryKind::JournalOverwritten { count, detail });
             }
             JournalEvent::Failed { detail } => {
                 self.counters.journal_failed();

@@ -52,8 +52,23 @@ impl Controller {
             UplinkEvent::Ack { message } => self.ack(now, message),
             UplinkEvent::Command { token, message } => self.command(now, token, message),
             UplinkEvent::Sent { through } => self.outbox.sent(through),
+            UplinkEvent::Skipped { through } => self.outbox.skip(through),
+            UplinkEvent::Unreadable { events } => self.unreadable(now, &events),
             UplinkEvent::Certificates { ends } => self.certificates = ends,
         }
+    }
+
+    /// Said once of each: they are left out whenever they would be sent again.
+    fn unreadable(&mut self, now: Now, events: &[u64]) {
+        let last = self.unreadable_through;
+        let new: Vec<String> = events.iter().filter(|&&seq| seq > last).map(u64::to_string).collect();
+        let Some(&through) = events.last().filter(|_| !new.is_empty()) else { return };
+        self.unreadable_through = through;
+        let count = new.len() as u64;
+        let which = new.join(", ");
+        tracing::error!(count, which, "events in the journal can't be read, and are not sent");
+        let detail = format!("damaged in the journal, and not sent to central: {which}; see latchctl journal verify");
+        self.record(now, EntryKind::StoreRecovered { count, detail });
     }
 
     /// One message is at the cache at a time. While one is (from a connection that has ended since), the next waits.

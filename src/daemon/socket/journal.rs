@@ -23,13 +23,14 @@ pub async fn verify(site: &Site) -> Done {
     let reader = Reader::of_state(&site.state_dir());
     let checked = tokio::task::spawn_blocking(move || reader.verify(through)).await;
     match checked {
-        Ok(Ok(Verified { events, first, last })) => {
+        Ok(Ok(Verified { events, first, last, lost })) => {
             let report = VerifyReport {
                 journal,
                 events,
                 first,
                 last: last.map(|l| l.seq),
                 hash: last.map(|l| l.hash).unwrap_or_default().to_string(),
+                lost,
             };
             Ok(serde_json::to_value(report).unwrap_or_default())
         }

@@ -133,8 +133,15 @@ pub fn verified(report: &VerifyReport, style: Style) -> String {
         return format!("journal {} is empty\n", tame(&report.journal));
     };
     let intact = style.paint(Tone::Good, "the chain is intact");
+    let lost = match report.lost {
+        0 => String::new(),
+        lost => {
+            let lost = format!("{} could not be written while the disk failed", count(lost, "event"));
+            format!("{}; see latchctl events --type journal\n", style.paint(Tone::Warning, &lost))
+        }
+    };
     format!(
-        "{intact}: {}, {first} to {last}, journal {}\nlast hash {}\nnote it elsewhere, and a rewritten journal is noticed\n",
+        "{intact}: {}, {first} to {last}, journal {}\n{lost}last hash {}\nnote it elsewhere, and a rewritten journal is noticed\n",
         count(report.events, "event"),
         tame(&report.journal),
         tame(&report.hash),
@@ -209,16 +216,22 @@ mod tests {
 
     #[test]
     fn a_verified_journal_says_what_to_note() {
-        let report = |first, last| VerifyReport {
+        let report = |first, last, lost| VerifyReport {
             journal: "6f1c".into(),
             events: 501,
             first,
             last,
             hash: "51fe".into(),
+            lost,
         };
-        let both = verified(&report(Some(1), Some(501)), PLAIN) + &verified(&report(None, None), PLAIN);
-        insta::assert_snapshot!(both, @r"
+        let all = [report(Some(1), Some(501), 0), report(Some(1), Some(504), 3), report(None, None, 0)];
+        let all: String = all.iter().map(|report| verified(report, PLAIN)).collect();
+        insta::assert_snapshot!(all, @r"
         the chain is intact: 501 events, 1 to 501, journal 6f1c
+        last hash 51fe
+        note it elsewhere, and a rewritten journal is noticed
+        the chain is intact: 501 events, 1 to 504, journal 6f1c
+        3 events could not be written while the disk failed; see latchctl events --type journal
         last hash 51fe
         note it elsewhere, and a rewritten journal is noticed
         journal 6f1c is empty

@@ -106,3 +106,24 @@ fn after_a_restart_the_journal_goes_on_where_it_stood() {
     assert_eq!(short(&rig.started), ["append 501 controller.started"]);
     assert!(rig.connect().contains(&"send 499 to 500".to_owned()));
 }
+
+#[test]
+fn what_the_journal_no_longer_holds_is_passed_over_and_what_is_damaged_is_said_once() {
+    let mut rig = Rig::new();
+    rig.connect();
+    rig.recorded(1);
+    assert_eq!(rig.uplink(UplinkEvent::Skipped { through: 1 }), [""; 0]);
+    assert_eq!(rig.later_ms(60_000).tick(), [""; 0], "nothing is left to send");
+    let damaged = |events: &[u64]| UplinkEvent::Unreadable { events: events.to_vec() };
+    assert_eq!(rig.uplink(damaged(&[1])), ["append 2 store.recovered"]);
+    assert_eq!(rig.uplink(damaged(&[1])), [""; 0], "sent again, it is damaged still");
+}
+
+#[test]
+fn events_that_are_lost_are_recorded_with_their_number() {
+    let mut rig = Rig::new();
+    let lost = JournalEvent::Lost { count: 7, detail: "the disk failed".into() };
+    let actions = rig.handle(Event::Journal(lost));
+    let entry = &entries(&actions)[0];
+    assert_eq!((&entry["type"], &entry["count"]), (&json!("journal.overwritten"), &json!(7)));
+}

@@ -141,7 +141,9 @@ impl Opened {
         let path = segment_path(&self.dir, earlier);
         let bytes = fs::read(&path).map_err(JournalError::file("read", &path))?;
         let last = bytes.trim_ascii_end().rsplit(|b| *b == b'\n').next().unwrap_or_default();
-        let checked = check(last, None).ok().filter(|checked| checked.seq + 1 == first);
+        // Where events between the two were never written, the chain goes on over them.
+        let checked = check(last, None).ok().filter(|checked| checked.seq < first);
+        let checked = checked.map(|checked| Checked { seq: first - 1, ..checked });
         Ok(Before { checked, at: latest_time(&bytes) })
     }
 

@@ -44,6 +44,8 @@ pub struct Verified {
     pub events: u64,
     pub first: Option<u64>,
     pub last: Option<Checked>,
+    /// Events that were never written; the chain goes on over them.
+    pub lost: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -113,12 +115,24 @@ impl Reader {
         self.open = self.open.take().filter(|place| place.next == from).and_then(Place::refreshed);
         let mut next = if self.open.is_some() { from } else { from.max(self.first().unwrap_or(u64::MAX)) };
         while next <= through && lines.len() < count && (lines.is_empty() || size < bytes) {
-            let Some(line) = self.line(next) else { break };
+            let Some(line) = self.line(next) else {
+                // What was never written, or has gone meanwhile, is passed over.
+                match self.segment_behind(next) {
+                    Some(first) => next = first,
+                    None => break,
+                }
+                continue;
+            };
             size += line.text.len();
             next = line.seq + 1;
             lines.push(line);
         }
         lines
+    }
+
+    /// The first segment that begins behind this event.
+    fn segment_behind(&self, seq: u64) -> Option<u64> {
+        segments(&self.dir).ok()?.into_iter().find(|first| *first > seq)
     }
 
     fn line(&mut self, seq: u64) -> Option<Line> {
@@ -127,12 +141,13 @@ impl Reader {
         }
         loop {
             let place = self.open.as_mut()?;
-            let mut text = String::new();
-            match place.file.read_line(&mut text) {
-                Ok(n) if n > 0 && text.ends_with('\n') => {
-                    text.pop();
+            let mut bytes = Vec::new();
+            match place.file.read_until(b'\n', &mut bytes) {
+                Ok(n) if bytes.pop_if(|last| *last == b'\n').is_some() => {
                     place.next += 1;
                     place.offset += n as u64;
+                    // A damaged line is one line all the same.
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
                     return Some(Line { seq, text });
                 }
                 // The end of this segment: the event is in the next one, or not there yet.
@@ -162,12 +177,22 @@ impl Reader {
             segments(&self.dir).map_err(|error| VerifyError::Read { path: self.dir.clone(), error })?;
         let mut done = Verified { first: list.first().copied(), ..Verified::default() };
         for segment in list {
-            if let Some(last) = done.last
-                && segment != last.seq + 1
-            {
-                return Err(VerifyError::Missing { after: last.seq, found: segment });
+            let before = done.last.map_or(0, |last| last.seq);
+            let missing = VerifyError::Missing { after: before, found: segment };
+            if done.last.is_some() && segment <= before {
+                return Err(missing);
             }
-            self.verify_segment(segment, through, &mut done)?;
+            done.lost += done.last.map_or(0, |last| segment - last.seq - 1);
+            done.last = done.last.map(|last| Checked { seq: segment - 1, ..last });
+            match self.verify_segment(segment, through, &mut done) {
+                // Whoever wrote it did not know the end of what is there before it: the rest was there.
+                Err(VerifyError::Chain { seq, error: ChainError::Prev, .. })
+                    if seq == segment && before > 0 && segment > before + 1 =>
+                {
+                    return Err(missing);
+                }
+                other => other?,
+            }
         }
         let found = done.last.map_or(0, |c| c.seq);
         if found < through {

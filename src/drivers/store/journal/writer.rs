@@ -21,7 +21,7 @@ const BATCH: usize = 512;
 const RETRY: Duration = Duration::from_secs(1);
 /// How many events central may have acknowledged before that is noted in the middle of work.
 const SAVE_EVERY: u64 = 1000;
-/// Entries kept in memory while the disk fails; past it the newest are dropped, and the chain shows the gap.
+/// Entries kept in memory while the disk fails; past it the newest are dropped, which is recorded; the chain goes on over the gap.
 const KEPT: usize = 100_000;
 
 pub(super) struct Writer {
@@ -30,12 +30,21 @@ pub(super) struct Writer {
     late: BTreeSet<u64>,
     failed: bool,
     acknowledged_saved: u64,
+    /// Events that went before central had them, and of which nothing has been said yet.
+    overwritten: u64,
 }
 
 impl Writer {
     pub(super) fn new(files: Opened) -> Self {
         let acknowledged_saved = files.acknowledged;
-        Writer { files, waiting: VecDeque::new(), late: BTreeSet::new(), failed: false, acknowledged_saved }
+        Writer {
+            files,
+            waiting: VecDeque::new(),
+            late: BTreeSet::new(),
+            failed: false,
+            acknowledged_saved,
+            overwritten: 0,
+        }
     }
 
     pub(super) fn run(mut self, commands: &Receiver<JournalCommand>, events: &Sender<Event>) {
@@ -97,8 +106,12 @@ impl Writer {
 
     /// Writes what is waiting, up to a batch; on failure it all stays waiting.
     fn write_batch(&mut self, commands: &Receiver<JournalCommand>, events: &Sender<Event>) {
-        let count = self.waiting.len().min(BATCH);
-        match self.try_write(count, commands) {
+        let (missing, count) = self.next_run();
+        let mut written = self.try_write(missing, count, commands);
+        while written.as_ref().is_err_and(is_full) && self.make_room() {
+            written = self.try_write(missing, count, commands);
+        }
+        match written {
             Ok(end) => {
                 self.files.end = end;
                 self.waiting.drain(..count);
@@ -107,6 +120,7 @@ impl Writer {
                     tracing::info!("the journal can be written again");
                 }
                 report(events, JournalEvent::Recorded(Recorded::attest(end.seq)));
+                self.say_lost(missing, end.seq + 1 - count as u64, events);
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.failed, true) {
@@ -117,8 +131,59 @@ impl Writer {
         }
     }
 
-    fn try_write(&mut self, count: usize, commands: &Receiver<JournalCommand>) -> std::io::Result<End> {
-        if self.files.file.is_none() || self.files.len >= self.files.segment_bytes {
+    /// Events that were dropped before the first of a batch, or that went before central had them.
+    fn say_lost(&mut self, missing: u64, first: u64, events: &Sender<Event>) {
+        if missing > 0 {
+            let detail = format!("the disk failed for too long: those before event {first} were never written");
+            report(events, JournalEvent::Lost { count: missing, detail });
+        }
+        let count = std::mem::take(&mut self.overwritten);
+        if count > 0 {
+            let detail = "the oldest events went before central had them: journal.max_events is reached".into();
+            report(events, JournalEvent::Lost { count, detail });
+        }
+    }
+
+    /// What is written next: how many events are missing before it, and how many follow each other.
+    fn next_run(&self) -> (u64, usize) {
+        let Some(first) = self.waiting.front().map(|entry| entry.seq) else { return (0, 0) };
+        let numbered = self.waiting.iter().take(BATCH).zip(first..);
+        let count = numbered.take_while(|(entry, seq)| entry.seq == *seq).count();
+        (first.saturating_sub(self.files.end.seq + 1), count)
+    }
+
+    /// On a full disk the oldest segment goes, if central has all of it.
+    fn make_room(&mut self) -> bool {
+        let [oldest, next, ..] = self.files.segments.as_slice() else { return false };
+        let (oldest, is_stored) = (*oldest, next.saturating_sub(1) <= self.files.acknowledged);
+        is_stored && self.remove(oldest)
+    }
+
+    /// Removes the oldest segment.
+    fn remove(&mut self, oldest: u64) -> bool {
+        let path = segment_path(&self.files.dir, oldest);
+        match std::fs::remove_file(&path) {
+            Ok(()) => tracing::info!(first = oldest, "an old journal segment was removed"),
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "can't remove an old segment");
+                return false;
+            }
+        }
+        self.files.segments.retain(|first| *first != oldest);
+        true
+    }
+
+    /// `missing`: so many before these were dropped. A segment's lines are numbered by their places, so that takes a
+    /// new one.
+    fn try_write(
+        &mut self,
+        missing: u64,
+        count: usize,
+        commands: &Receiver<JournalCommand>,
+    ) -> std::io::Result<End> {
+        let is_begun = self.files.segments.last() == self.waiting.front().map(|entry| &entry.seq);
+        let must_begin = missing > 0 && !is_begun;
+        if self.files.file.is_none() || self.files.len >= self.files.segment_bytes || must_begin {
             self.roll()?;
         }
         let (lines, end) = self.linked(count);
@@ -152,25 +217,23 @@ impl Writer {
     fn roll(&mut self) -> std::io::Result<()> {
         let Some(first) = self.waiting.front().map(|e| e.seq) else { return Ok(()) };
         self.files.begin_segment(first)?;
-        while self.oldest_may_go() {
-            let oldest = self.files.segments.remove(0);
-            let path = segment_path(&self.files.dir, oldest);
-            match std::fs::remove_file(&path) {
-                Ok(()) => tracing::info!(first = oldest, "an old journal segment was removed"),
-                Err(error) => tracing::warn!(%error, path = %path.display(), "can't remove an old segment"),
+        while let Some((oldest, unstored)) = self.oldest_to_go() {
+            if !self.remove(oldest) {
+                break;
             }
+            self.overwritten += unstored;
         }
         Ok(())
     }
 
-    /// Only when central has all of it, and it is too old or one too many.
-    fn oldest_may_go(&self) -> bool {
-        let [_, next, _, ..] = self.files.segments.as_slice() else { return false };
-        if next.saturating_sub(1) > self.files.acknowledged {
-            return false;
-        }
-        let too_many = self.files.end.seq.saturating_sub(next - 1) >= self.files.config.max_events;
-        too_many || self.oldest_is_too_old()
+    /// The oldest segment, if it is one too many, or too old and central has all of it; and how many events of it
+    /// central has not stored. Where there are too many, those it has go first because they are the oldest.
+    fn oldest_to_go(&self) -> Option<(u64, u64)> {
+        let [oldest, next, _, ..] = self.files.segments.as_slice() else { return None };
+        let last = next.saturating_sub(1);
+        let unstored = last.saturating_sub(self.files.acknowledged.max(oldest.saturating_sub(1)));
+        let too_many = self.files.end.seq.saturating_sub(last) >= self.files.config.max_events;
+        (too_many || (unstored == 0 && self.oldest_is_too_old())).then_some((*oldest, unstored))
     }
 
     /// By times of a trusted clock alone: one that ran ahead, or began in 1970, must not make events go.
@@ -196,6 +259,11 @@ impl Writer {
             Err(error) => tracing::warn!(%error, "can't note how far central has acknowledged"),
         }
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 fn said_late(lines: &str, entry: &Entry) -> bool {

@@ -113,7 +113,7 @@ fn journal_event(event: Event) -> JournalEvent {
 fn attested(events: &[JournalEvent]) -> Vec<u64> {
     let through = |event: &JournalEvent| match event {
         JournalEvent::Recorded(recorded) => recorded.seq(),
-        JournalEvent::Failed { .. } => 0,
+        JournalEvent::Failed { .. } | JournalEvent::Lost { .. } => 0,
     };
     events.iter().map(through).collect()
 }

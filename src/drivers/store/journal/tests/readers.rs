@@ -111,3 +111,14 @@ fn what_was_taken_back_and_written_otherwise_is_read_as_it_stands_now() {
     assert_eq!(seqs(&lines), [2, 3]);
     assert_eq!(format!("{}\n", lines[0].text), late);
 }
+
+#[test]
+fn a_damaged_line_is_one_line_and_those_behind_it_are_read() {
+    let site = Site::new();
+    site.run(appends(1..=4));
+    edit_lines(&site.segment(1), |lines| lines[1] = "~~~".into());
+    edit(&site.segment(1), |bytes| *bytes.iter_mut().find(|byte| **byte == b'~').unwrap() = 0xFF);
+    let lines = site.reader().read(1, 4, 9, usize::MAX);
+    assert_eq!(lines.iter().map(|line| line.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert!(lines[1].value().is_none() && lines[2].value().is_some());
+}
