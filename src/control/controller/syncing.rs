@@ -67,7 +67,8 @@ impl Controller {
         let count = new.len() as u64;
         let which = new.join(", ");
         tracing::error!(count, which, "events in the journal can't be read, and are not sent");
-        let detail = format!("damaged in the journal, and not sent to central: {which}; see latchctl journal verify");
+        let detail =
+            format!("damaged in the journal, and not sent to central: {which}; see latchctl journal verify");
         self.record(now, EntryKind::StoreRecovered { count, detail });
     }
 

@@ -341,7 +341,8 @@ impl<'a> Session<'a> {
             return Ok(());
         };
         // One that is damaged would make central refuse them all.
-        let damaged: Vec<u64> = lines.extract_if(.., |(_, text)| !is_object(text)).map(|(seq, _)| seq).collect();
+        let damaged: Vec<u64> =
+            lines.extract_if(.., |(_, text)| !is_object(text)).map(|(seq, _)| seq).collect();
         if !damaged.is_empty() {
             say(self.events, UplinkEvent::Unreadable { events: damaged }).await;
         }

@@ -113,7 +113,8 @@ fn what_the_journal_no_longer_holds_is_passed_over_and_what_is_damaged_is_said_o
     rig.connect();
     rig.recorded(1);
     assert_eq!(rig.uplink(UplinkEvent::Skipped { through: 1 }), [""; 0]);
-    assert_eq!(rig.later_ms(60_000).tick(), [""; 0], "nothing is left to send");
+    let said = rig.later_ms(60_000).tick();
+    assert!(!said.iter().any(|line| line.starts_with("send")), "nothing is left to send: {said:?}");
     let damaged = |events: &[u64]| UplinkEvent::Unreadable { events: events.to_vec() };
     assert_eq!(rig.uplink(damaged(&[1])), ["append 2 store.recovered"]);
     assert_eq!(rig.uplink(damaged(&[1])), [""; 0], "sent again, it is damaged still");

@@ -39,6 +39,8 @@ pub struct Opened {
     pub(super) file: Option<File>,
     /// Of the last segment.
     pub(super) len: u64,
+    /// Something may stand behind `len` that could not be cut off yet.
+    pub(super) uncut: bool,
     /// First `seq` of each segment, in order.
     pub(super) segments: Vec<u64>,
     /// When a segment is full.
@@ -80,6 +82,7 @@ impl Opened {
             config,
             file: None,
             len: 0,
+            uncut: false,
             segments,
             segment_bytes: SEGMENT_BYTES,
             id,
@@ -166,11 +169,15 @@ impl Opened {
     /// Writes lines at the end of the last segment and makes them durable; on failure nothing of them stays.
     pub(super) fn write(&mut self, lines: &[u8]) -> std::io::Result<()> {
         let Some(file) = &mut self.file else { return Err(ErrorKind::NotFound.into()) };
+        if self.uncut {
+            file.set_len(self.len)?;
+            self.uncut = false;
+        }
         file.seek(SeekFrom::Start(self.len))?;
         let written = file.write_all(lines).and_then(|()| file.sync_data());
         if let Err(error) = written {
             // What part of it reached the disk is unknown: cut it, so that the chain goes on from what is.
-            file.set_len(self.len)?;
+            self.uncut = file.set_len(self.len).is_err();
             return Err(error);
         }
         self.len += lines.len() as u64;

@@ -134,12 +134,14 @@ impl Writer {
     /// Events that were dropped before the first of a batch, or that went before central had them.
     fn say_lost(&mut self, missing: u64, first: u64, events: &Sender<Event>) {
         if missing > 0 {
-            let detail = format!("the disk failed for too long: those before event {first} were never written");
+            let detail =
+                format!("the disk failed for too long: those before event {first} were never written");
             report(events, JournalEvent::Lost { count: missing, detail });
         }
         let count = std::mem::take(&mut self.overwritten);
         if count > 0 {
-            let detail = "the oldest events went before central had them: journal.max_events is reached".into();
+            let detail =
+                "the oldest events went before central had them: journal.max_events is reached".into();
             report(events, JournalEvent::Lost { count, detail });
         }
     }
