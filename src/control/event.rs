@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::index::{Index, Owners};
+use super::{
+    feedback::Feedback,
+    index::{Index, Owners},
+};
 use crate::{
     domain::{At, BoardId, BookingId, CommandId, DoorId, DoorOrder, Entry, HolderId, ReaderId, Record, Uid},
     wire::{
@@ -47,19 +50,6 @@ pub enum ReaderEvent {
     Tap(Uid),
     /// Something was in the field and could not be read (a length that is no UID's, a card torn away).
     Unreadable { detail: String },
-}
-
-/// What a member is told at the reader, by light and sound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Feedback {
-    Granted,
-    Denied,
-    /// Right card, wrong time.
-    NotNow,
-    /// The door could not be driven.
-    Fault,
-    /// The door stands open, and will be said to be held open.
-    StandsOpen,
 }
 
 /// A board's discrete inputs, read all at once: bit n is input n. A board has at most 64.

@@ -9,6 +9,7 @@ pub mod controller;
 pub mod decide;
 pub mod door;
 pub mod event;
+pub mod feedback;
 pub mod index;
 pub mod leaf;
 pub mod let_in;
@@ -20,7 +21,8 @@ pub mod sync;
 
 pub use controller::Controller;
 pub use event::{
-    Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Feedback, Inputs,
-    JournalCommand, JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent,
-    Recorded, Removal, Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
+    Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Inputs, JournalCommand,
+    JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent, Recorded, Removal,
+    Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
 };
+pub use feedback::Feedback;

@@ -66,7 +66,7 @@ fn a_denied_tap_drives_nothing_and_shows_why() {
 fn a_right_card_at_the_wrong_time_is_told_so() {
     let mut rig = Rig::new();
     let said = rig.later_ms(5_400_000).tap("entrance-in", HOST);
-    assert_eq!(said, ["append 2 access.denied", "show NotNow at entrance-in"]);
+    assert_eq!(said, ["append 2 access.denied", "show WrongTime at entrance-in"]);
     assert_eq!(rig.recorded(2), [""; 0]);
     assert_eq!(rig.deadline_ms(), None);
 }
