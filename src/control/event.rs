@@ -46,6 +46,9 @@ pub enum ReaderEvent {
     Connected { detail: String },
     /// It no longer does, and why. Said once for each loss; the driver goes on trying for ever.
     Lost { detail: String },
+    /// It failed, and is started from the beginning: its line opened and its chip set up anew, or its context made
+    /// anew. Said each time, after `Lost` where it was connected; a port or a device that is not there is no failure.
+    Restarted { detail: String },
     /// In the order of bytes the reader's configuration settles.
     Tap(Uid),
     /// Something was in the field and could not be read (a length that is no UID's, a card torn away).

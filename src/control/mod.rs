@@ -16,6 +16,7 @@ pub mod let_in;
 pub mod modes;
 pub mod outbox;
 pub mod refusals;
+pub mod restarts;
 pub mod settings;
 pub mod sync;
 

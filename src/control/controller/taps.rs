@@ -28,6 +28,12 @@ impl Controller {
                 self.note_reader(now, &reader, false, &detail);
                 self.record(now, EntryKind::ReaderLost { reader, detail });
             }
+            ReaderEvent::Restarted { detail } => {
+                tracing::debug!(%reader, detail, "reader started over");
+                if let Some(state) = self.readers.get_mut(&reader) {
+                    state.restarts.note(now.wall, detail);
+                }
+            }
             ReaderEvent::Unreadable { detail } => {
                 tracing::debug!(%reader, detail, "something in the field could not be read");
                 self.feedback(&reader, Feedback::Fault);

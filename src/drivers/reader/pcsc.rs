@@ -6,10 +6,15 @@
 //!       │ any error: the context     └────────┴─────────────────────────────┘    └────── Tap ─────────────┘
 //!       └ is dropped, back-off (a context that failed once stays broken, though `is_valid` says otherwise)
 //! ```
+//!
+//! Three look after each other: the thread reads cards (this file), another shows feedback (`display`), and a task
+//! (`watch_over`) says `Lost` when either hangs in a call.
 
 mod card;
 mod claims;
+mod display;
 mod field;
+mod panel;
 mod shared;
 
 use std::{
@@ -31,11 +36,13 @@ use tokio::{
 
 use self::{
     card::CardError,
+    display::Display,
     field::{Field, Turn},
     shared::{CurrentContext, Peer, Shared},
 };
 use super::{
     UidOrder,
+    link::{FLAPPING_CAP, STEADY},
     presence::{Presence, Sighting},
 };
 use crate::{
@@ -78,17 +85,16 @@ pub enum Error {
 /// A running reader. Dropping it ends the thread.
 #[derive(Debug)]
 pub struct Handle {
-    reader: ReaderId,
     shared: Arc<Shared>,
     context: Arc<CurrentContext>,
+    display: Display,
     watchdog: task::JoinHandle<()>,
 }
 
 impl Handle {
-    /// PC/SC has no common way to light a LED: what a model understands are escape commands of its own, and none are
-    /// known to this driver yet. So this is logged, and nothing else.
+    /// Waits for nothing: what the device is told, it is told by another thread.
     pub fn feedback(&self, feedback: Feedback) {
-        tracing::debug!(reader = %self.reader, ?feedback, "this driver has no light to show it by");
+        self.display.show(feedback);
     }
 }
 
@@ -96,6 +102,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.watchdog.abort();
         self.shared.stop();
+        self.display.stop();
         self.context.cancel();
     }
 }
@@ -106,21 +113,25 @@ pub fn spawn(config: Config, claims: &Claims, events: Sender<Event>) -> Result<H
     let reader = config.reader.clone();
     let shared = Arc::new(Shared::default());
     let context = Arc::new(CurrentContext::default());
+    let display = Display::new(reader.clone(), shared.clone());
     let worker = Worker {
         config,
         claims: claims.clone(),
         events: events.clone(),
         shared: shared.clone(),
         context: context.clone(),
+        display: display.clone(),
         backoff: Backoff::new(RETRY_FIRST, RETRY_CAP),
+        flapping: Backoff::new(RETRY_FIRST, FLAPPING_CAP),
+        went_soon: false,
         unreadable: Seldom::default(),
     };
     let thread = thread::Builder::new()
         .name(format!("pcsc-{reader}").chars().take(15).collect())
         .spawn(move || worker.run())
         .map_err(|source| Error::Thread { reader: reader.clone(), source })?;
-    let watchdog = task::spawn(watch_over(reader.clone(), shared.clone(), events, thread));
-    Ok(Handle { reader, shared, context, watchdog })
+    let watchdog = task::spawn(watch_over(reader, shared.clone(), events, thread));
+    Ok(Handle { shared, context, display, watchdog })
 }
 
 /// Says `Lost` for a thread that can't, because it hangs in a call.
@@ -160,7 +171,12 @@ struct Worker {
     events: Sender<Event>,
     shared: Arc<Shared>,
     context: Arc<CurrentContext>,
+    display: Display,
     backoff: Backoff,
+    /// For a device, or a pcscd, that keeps going as soon as it has come.
+    flapping: Backoff,
+    /// The last device did not stay for [`STEADY`].
+    went_soon: bool,
     unreadable: Seldom,
 }
 
@@ -175,12 +191,20 @@ impl Worker {
             match error {
                 Error::Stopping => return,
                 Error::Service { .. } | Error::GivenUp | Error::Thread { .. } => {
-                    if self.lost(&error.to_string()).is_err() || !self.shared.rest(self.backoff.wait()) {
+                    let detail = error.to_string();
+                    let said = self.lost(&detail).and_then(|()| self.send(ReaderEvent::Restarted { detail }));
+                    if said.is_err() || !self.rest() {
                         return;
                     }
                 }
             }
         }
+    }
+
+    /// Waits before it is tried again. False: the thread is to end.
+    fn rest(&mut self) -> bool {
+        let backoff = if self.went_soon { &mut self.flapping } else { &mut self.backoff };
+        self.shared.rest(backoff.wait())
     }
 
     /// One context, from its establishing to its first error.
@@ -193,6 +217,9 @@ impl Worker {
                 Some(device) => {
                     let field = if steady { Field::steady() } else { Field::returned(clock::mono()) };
                     self.watch(&context, &device, field)?;
+                    if self.went_soon && !self.rest() {
+                        return Err(Error::Stopping);
+                    }
                 }
                 None => {
                     self.lost(&self.nobody(&devices))?;
@@ -226,7 +253,19 @@ impl Worker {
     }
 
     /// Until the device is gone.
-    fn watch(&mut self, context: &Context, device: &str, mut field: Field) -> Result<(), Error> {
+    fn watch(&mut self, context: &Context, device: &str, field: Field) -> Result<(), Error> {
+        let began = clock::mono();
+        self.display.plugged_in(device);
+        let outcome = self.watch_field(context, device, field);
+        self.display.unplugged();
+        self.went_soon = clock::mono().since(began) < STEADY;
+        if !self.went_soon {
+            self.flapping.reset();
+        }
+        outcome
+    }
+
+    fn watch_field(&mut self, context: &Context, device: &str, mut field: Field) -> Result<(), Error> {
         let Ok(name) = CString::new(device) else { return Ok(()) };
         let mut states = [ReaderState::new(name.clone(), State::UNAWARE)];
         let mut presence = Presence::default();
@@ -304,6 +343,7 @@ impl Worker {
         name: &CStr,
         act: impl FnOnce(&mut Worker, Result<Uid, CardError>) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        self.display.make_way();
         let shared = self.shared.clone();
         let order = self.config.uid_order;
         let answer = shared.within(Peer::Card, || card::read(context, name));
