@@ -14,6 +14,8 @@ mod link;
 mod modes;
 mod neighbours;
 mod outage;
+mod reader_faults;
+mod reader_lamps;
 mod renewal;
 mod revocation;
 mod secrecy;

@@ -123,7 +123,7 @@ pub fn spawn(config: Config, claims: &Claims, events: Sender<Event>) -> Result<H
         display: display.clone(),
         backoff: Backoff::new(RETRY_FIRST, RETRY_CAP),
         flapping: Backoff::new(RETRY_FIRST, FLAPPING_CAP),
-        went_soon: false,
+        stay: Stay::NeverUp,
         unreadable: Seldom::default(),
     };
     let thread = thread::Builder::new()
@@ -165,6 +165,16 @@ async fn watch_over(
     }
 }
 
+/// How it was with the last device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Stay {
+    #[default]
+    NeverUp,
+    /// It went within [`STEADY`].
+    Short,
+    Long,
+}
+
 struct Worker {
     config: Config,
     claims: Claims,
@@ -175,8 +185,7 @@ struct Worker {
     backoff: Backoff,
     /// For a device, or a pcscd, that keeps going as soon as it has come.
     flapping: Backoff,
-    /// The last device did not stay for [`STEADY`].
-    went_soon: bool,
+    stay: Stay,
     unreadable: Seldom,
 }
 
@@ -203,7 +212,10 @@ impl Worker {
 
     /// Waits before it is tried again. False: the thread is to end.
     fn rest(&mut self) -> bool {
-        let backoff = if self.went_soon { &mut self.flapping } else { &mut self.backoff };
+        let backoff = match std::mem::take(&mut self.stay) {
+            Stay::Short => &mut self.flapping,
+            Stay::NeverUp | Stay::Long => &mut self.backoff,
+        };
         self.shared.rest(backoff.wait())
     }
 
@@ -217,7 +229,8 @@ impl Worker {
                 Some(device) => {
                     let field = if steady { Field::steady() } else { Field::returned(clock::mono()) };
                     self.watch(&context, &device, field)?;
-                    if self.went_soon && !self.rest() {
+                    // A device that pcscd has and can't reach would have us turn round at full speed.
+                    if self.stay != Stay::Long && !self.rest() {
                         return Err(Error::Stopping);
                     }
                 }
@@ -254,12 +267,13 @@ impl Worker {
 
     /// Until the device is gone.
     fn watch(&mut self, context: &Context, device: &str, field: Field) -> Result<(), Error> {
-        let began = clock::mono();
+        self.stay = Stay::NeverUp;
         self.display.plugged_in(device);
+        let began = clock::mono();
         let outcome = self.watch_field(context, device, field);
         self.display.unplugged();
-        self.went_soon = clock::mono().since(began) < STEADY;
-        if !self.went_soon {
+        if self.stay == Stay::Short && clock::mono().since(began) >= STEADY {
+            self.stay = Stay::Long;
             self.flapping.reset();
         }
         outcome
@@ -280,6 +294,7 @@ impl Worker {
             }
             state.sync_current_state();
             self.backoff.reset();
+            self.stay = Stay::Short;
             if let Some(event) = self.shared.connected(device) {
                 self.send(event)?;
             }

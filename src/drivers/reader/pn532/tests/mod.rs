@@ -1,6 +1,8 @@
 //! The driver against a chip played by bytes, over an in-memory line and a clock that stands still: every wait is
 //! exact, and none takes time.
 
+mod nonsense;
+
 use std::{collections::VecDeque, io};
 
 use tokio::{
