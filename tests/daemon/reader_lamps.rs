@@ -12,6 +12,7 @@ const ANNA: &str = "04A1B2C3D4E5F6";
 const TOMORROW: &str = "04000000000C0C";
 const STRANGER: &str = "04000000000D0D";
 const ACR1252: &str = "ACS ACR1252 Dual Reader";
+const ACR1281: &str = "ACS ACR1281U";
 const ACR122: &str = "ACS ACR122U PICC Interface";
 
 /// Longer than pcscd takes to look for a card twice.
@@ -99,7 +100,7 @@ fn an_acr122u_is_told_by_its_own_commands() {
 
 #[test]
 fn each_reader_shows_what_its_own_door_answered() {
-    let site = people(Builder::bare().lamps("entrance", ACR1252).lamps("room-4", ACR1252).running());
+    let site = people(Builder::bare().lamps("entrance", ACR1252).lamps("room-4", ACR1281).running());
     let mark = site.lamps(0).escapes().len();
     let door = site.ctl(&["door", "lock-down", "room-4"]);
     assert_eq!(door.code, 0, "{}", door.err);
