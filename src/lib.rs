@@ -51,6 +51,7 @@
 //! | `cache` | sled: one message, one batch, one barrier | the disk |
 //! | `uplink` | MQTT over our own TLS, verifying and reading what central sends | the network |
 //! | `pcsc-…` | one PC/SC reader each, in a context of its own | pcscd and the card |
+//! | `lamp-…` | what such a reader shows, if it has lamps | pcscd and the reader |
 //!
 //! Drivers send [`control::Event`]s into one bounded queue; what the controller asks for comes back as
 //! [`control::Action`]s. The same events at the same times give the same actions, in a test as in a wall.
