@@ -22,6 +22,7 @@ use std::{
     convert::Infallible,
     ffi::{CStr, CString},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
     time::Duration,
@@ -78,6 +79,8 @@ pub enum Error {
     /// The watchdog gave the call up, and has said so.
     #[error("pcscd did not answer in time")]
     GivenUp,
+    #[error("its driver has failed; report this, with the log")]
+    Panicked,
     #[error("the daemon is stopping")]
     Stopping,
 }
@@ -194,12 +197,14 @@ impl Worker {
         // The first device of the first context may have been there for days: then whatever comes is a tap.
         let mut steady = true;
         loop {
-            let Err(error) = self.session(steady);
+            // What a library panics at must not take the door's reader with it for good.
+            let session = catch_unwind(AssertUnwindSafe(|| self.session(steady)));
+            let Err(error) = session.unwrap_or(Err(Error::Panicked));
             self.context.set(None);
             steady = false;
             match error {
                 Error::Stopping => return,
-                Error::Service { .. } | Error::GivenUp | Error::Thread { .. } => {
+                Error::Service { .. } | Error::GivenUp | Error::Thread { .. } | Error::Panicked => {
                     let detail = error.to_string();
                     let said = self.lost(&detail).and_then(|()| self.send(ReaderEvent::Restarted { detail }));
                     if said.is_err() || !self.rest() {

@@ -15,8 +15,9 @@ mod codec;
 #[cfg(test)]
 mod tests;
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc::Sender,
@@ -63,6 +64,8 @@ pub enum Error {
     Open { port: String, source: tokio_serial::Error },
     #[error("PN532 on {port}: {source}")]
     Chip { port: String, source: Fault },
+    #[error("its driver has failed; report this, with the log")]
+    Panicked,
     #[error("the daemon is stopping")]
     Stopping,
 }
@@ -139,7 +142,11 @@ impl Driver {
     async fn run<L: Line>(mut self, mut open: impl FnMut() -> tokio_serial::Result<L>) {
         loop {
             let error = match open() {
-                Ok(line) => self.session(line).await,
+                // What a library panics at must not take the door's reader with it for good.
+                Ok(line) => {
+                    let session = AssertUnwindSafe(self.session(line)).catch_unwind();
+                    session.await.unwrap_or(Error::Panicked)
+                }
                 Err(source) => Error::Open { port: self.config.port.clone(), source },
             };
             if self.told_of(&error).await.is_err() {
@@ -159,7 +166,9 @@ impl Driver {
             self.send(event).await?;
         }
         match error {
-            Error::Chip { .. } => self.send(ReaderEvent::Restarted { detail: error.to_string() }).await,
+            Error::Chip { .. } | Error::Panicked => {
+                self.send(ReaderEvent::Restarted { detail: error.to_string() }).await
+            }
             // A port that is not there is no chip that fails.
             Error::Open { .. } | Error::Stopping => Ok(()),
         }
@@ -174,7 +183,7 @@ impl Driver {
         }
         match error {
             Error::Open { .. } => self.open_retry.wait(),
-            Error::Chip { .. } | Error::Stopping => self.retry.wait(),
+            Error::Chip { .. } | Error::Panicked | Error::Stopping => self.retry.wait(),
         }
     }
 

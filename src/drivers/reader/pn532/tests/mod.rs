@@ -2,6 +2,7 @@
 //! exact, and none takes time.
 
 mod nonsense;
+mod panics;
 
 use std::{collections::VecDeque, io};
 
