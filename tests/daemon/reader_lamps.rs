@@ -50,7 +50,7 @@ fn shown(site: &Site, reader: usize, after: usize, commands: &[&str]) -> Vec<Esc
 
 #[test]
 fn each_answer_is_shown_in_its_own_colour_and_rhythm() {
-    let mut site = people(Builder::bare().lamps("entrance", ACR1252).running());
+    let site = people(Builder::bare().lamps("entrance", ACR1252).running());
     // What it does by itself is switched off first: bits 0 to 3 of 7F.
     shown(&site, 0, 0, &["E000002100", "E00000210170", DARK]);
     let told = |site: &Site| site.lamps(0).escapes().len();
@@ -113,9 +113,8 @@ fn each_reader_shows_what_its_own_door_answered() {
 
 #[test]
 fn a_reader_whose_driver_refuses_shows_nothing_and_opens_all_the_same() {
-    let site = Builder::bare().lamps("entrance", ACR122).prepared();
+    let mut site = Builder::bare().lamps("entrance", ACR122).prepared();
     site.lamps(0).refuse_escapes(true).unwrap();
-    let mut site = site;
     site.daemon.start();
     site.wait_until_ready();
     let site = people(site);

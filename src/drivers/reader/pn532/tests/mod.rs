@@ -152,10 +152,10 @@ impl Site {
         loop {
             let event = timeout(ms(60_000), self.events.recv()).await.expect("nothing happened").unwrap();
             let Event::Reader { what, .. } = event else { panic!("{event:?}") };
-            match what {
-                ReaderEvent::Restarted { .. } => self.restarts += 1,
-                what => return what,
+            if !matches!(what, ReaderEvent::Restarted { .. }) {
+                return what;
             }
+            self.restarts += 1;
         }
     }
 
@@ -167,10 +167,9 @@ impl Site {
 
     fn nothing_said(&mut self) {
         while let Ok(event) = self.events.try_recv() {
-            match event {
-                Event::Reader { what: ReaderEvent::Restarted { .. }, .. } => self.restarts += 1,
-                other => panic!("{other:?}"),
-            }
+            let is_restart = matches!(event, Event::Reader { what: ReaderEvent::Restarted { .. }, .. });
+            assert!(is_restart, "{event:?}");
+            self.restarts += 1;
         }
     }
 }
