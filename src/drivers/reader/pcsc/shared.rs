@@ -16,7 +16,7 @@ use crate::{
     drivers::{clock, reader::link::Link},
 };
 
-/// Longer in one call than this, and nobody answers. Above [`super::WAIT`], which a wait may take by right.
+/// Longer in one call than this, and nobody answers. Above [`super::worker::WAIT`], which a wait may take by right.
 const HUNG: Duration = Duration::from_millis(3_000);
 
 /// Whom the thread that reads cards waits for, for the words of `Lost`.
