@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::index::{Index, Owners};
+use super::{
+    feedback::Feedback,
+    index::{Index, Owners},
+};
 use crate::{
     domain::{At, BoardId, BookingId, CommandId, DoorId, DoorOrder, Entry, HolderId, ReaderId, Record, Uid},
     wire::{
@@ -43,23 +46,13 @@ pub enum ReaderEvent {
     Connected { detail: String },
     /// It no longer does, and why. Said once for each loss; the driver goes on trying for ever.
     Lost { detail: String },
+    /// It failed, and is started from the beginning: its line opened and its chip set up anew, or its context made
+    /// anew. Said each time, after `Lost` where it was connected; a port or a device that is not there is no failure.
+    Restarted { detail: String },
     /// In the order of bytes the reader's configuration settles.
     Tap(Uid),
     /// Something was in the field and could not be read (a length that is no UID's, a card torn away).
     Unreadable { detail: String },
-}
-
-/// What a member is told at the reader, by light and sound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Feedback {
-    Granted,
-    Denied,
-    /// Right card, wrong time.
-    NotNow,
-    /// The door could not be driven.
-    Fault,
-    /// The door stands open, and will be said to be held open.
-    StandsOpen,
 }
 
 /// A board's discrete inputs, read all at once: bit n is input n. A board has at most 64.

@@ -10,6 +10,7 @@ pub mod counters;
 pub mod decide;
 pub mod door;
 pub mod event;
+pub mod feedback;
 pub mod fire;
 pub mod index;
 pub mod leaf;
@@ -17,12 +18,14 @@ pub mod let_in;
 pub mod modes;
 pub mod outbox;
 pub mod refusals;
+pub mod restarts;
 pub mod settings;
 pub mod sync;
 
 pub use controller::Controller;
 pub use event::{
-    Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Feedback, Inputs,
-    JournalCommand, JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent,
-    Recorded, Removal, Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
+    Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Inputs, JournalCommand,
+    JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent, Recorded, Removal,
+    Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
 };
+pub use feedback::Feedback;

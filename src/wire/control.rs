@@ -304,6 +304,20 @@ pub struct ReaderReport {
     /// What became of the last tap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_reason: Option<String>,
+    /// Left out when it was not started over within the last hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<RestartsReport>,
+}
+
+/// How often a reader that keeps failing was started over: a row of restarts, none an hour after the one before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestartsReport {
+    pub count: u64,
+    /// When the first was.
+    pub since: At,
+    pub last: At,
+    /// Why the last was.
+    pub last_error: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

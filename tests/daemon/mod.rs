@@ -17,6 +17,8 @@ mod metrics;
 mod modes;
 mod neighbours;
 mod outage;
+mod reader_faults;
+mod reader_lamps;
 mod renewal;
 mod revocation;
 mod secrecy;

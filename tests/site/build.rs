@@ -35,6 +35,8 @@ enum Device {
     Pn532,
     /// The number of the slot.
     Pcsc(usize),
+    /// The number of the reader with lamps, and its make.
+    Lamps(usize, String),
 }
 
 #[derive(Debug)]
@@ -84,6 +86,22 @@ impl Builder {
     /// Adds the virtual PC/SC reader of this number, `{door}-in`.
     pub fn pcsc(self, door: &str, slot: usize) -> Builder {
         self.reader(door, "in", Device::Pcsc(slot))
+    }
+
+    /// Adds a PC/SC reader with lamps and a buzzer, by the name that says its make: `{door}-in`.
+    pub fn lamps(self, door: &str, name: &str) -> Builder {
+        let number = self.lamp_names().len();
+        self.reader(door, "in", Device::Lamps(number, name.to_owned()))
+    }
+
+    fn lamp_names(&self) -> Vec<&str> {
+        let devices = self.readers.iter().map(|reader| &reader.device);
+        devices
+            .filter_map(|device| match device {
+                Device::Lamps(_, name) => Some(name.as_str()),
+                Device::Pn532 | Device::Pcsc(_) => None,
+            })
+            .collect()
     }
 
     fn reader(mut self, door: &str, direction: &'static str, device: Device) -> Builder {
@@ -158,10 +176,11 @@ impl Builder {
         let board = Board::start(wiring).expect("a board");
         let slots = self.readers.iter().filter_map(|reader| match reader.device {
             Device::Pcsc(slot) => Some(slot + 1),
-            Device::Pn532 => None,
+            Device::Pn532 | Device::Lamps(..) => None,
         });
-        let pcscd =
-            slots.max().map(|count| PrivatePcscd::start(count).expect("a pcscd with virtual readers"));
+        let (slots, lamps) = (slots.max().unwrap_or(0), self.lamp_names());
+        let pcscd = (slots + lamps.len() > 0)
+            .then(|| PrivatePcscd::start_with(slots, &lamps).expect("a pcscd with virtual readers"));
         let on_ptys = self.readers.iter().filter(|reader| reader.device == Device::Pn532);
         let pn532 = on_ptys.map(|reader| {
             let path = folder.path().join(&reader.id);
@@ -237,6 +256,7 @@ building_hours_only = {hours_only}
                     let name = pcscd.and_then(|pcscd| pcscd.reader_name(*slot)).expect("a slot");
                     format!("driver = \"pcsc\"\nname = {name:?}")
                 }
+                Device::Lamps(_, name) => format!("driver = \"pcsc\"\nname = \"{name}*\""),
             };
             write!(
                 text,

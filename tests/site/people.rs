@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use hardware_sim::card::Card;
+use hardware_sim::pcscd::LampReader;
 use hardware_sim::pn532::{Pn532, Seen};
 use hardware_sim::time;
 use serde_json::Value;
@@ -77,6 +78,22 @@ impl Site {
         let pcscd = self.pcscd.as_ref().expect("this site has no PC/SC");
         let addr = pcscd.vpcd_addr(slot).expect("a reader of that number");
         Card::insert(addr, uid.parse().expect("a UID")).expect("a reader that takes cards")
+    }
+
+    /// The reader with lamps of this number.
+    pub fn lamps(&self, number: usize) -> &LampReader {
+        let pcscd = self.pcscd.as_ref().expect("this site has no PC/SC");
+        pcscd.lamps(number).expect("a reader of that number")
+    }
+
+    /// Lays a card on a reader with lamps, takes it away once it was decided on, and gives that event.
+    #[track_caller]
+    pub fn lamps_decision(&self, number: usize, reader: &str, uid: &str) -> Value {
+        let before = self.last_seq();
+        self.lamps(number).put_card(&uid.parse().expect("a UID")).expect("a card");
+        let event = self.decided_after(before, reader);
+        self.lamps(number).remove_card().expect("a card");
+        event
     }
 
     /// Waits for the next decision at that reader.

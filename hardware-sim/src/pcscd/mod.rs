@@ -3,8 +3,10 @@
 //! pcscd takes a listening socket from systemd as descriptor 3; a shell hands ours over the same way (what std can
 //! give a child without `unsafe` is its standard input). Clients find it by the environment variable
 //! `PCSCLITE_CSOCK_NAME`, which the library reads once a process: one pcscd for each process under test. A copy of
-//! the vpcd driver has two slots, so each two readers have a copy of their own.
+//! the vpcd driver has two slots, so each two readers have a copy of their own. Readers with lamps have a driver of
+//! our own (see `lamps`).
 
+mod lamps;
 mod probe;
 
 use std::fs::{self, File};
@@ -19,6 +21,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
+
+pub use lamps::{Escape, LampReader};
 
 /// Where Debian and its kin put them.
 const PCSCD: [&str; 3] = ["/usr/sbin/pcscd", "/usr/local/sbin/pcscd", "/usr/bin/pcscd"];
@@ -42,6 +46,8 @@ pub enum PcscdError {
     NoPcscd,
     #[error("pcscd's driver for virtual readers is not installed; apt-get install vsmartcard-vpcd")]
     NoDriver,
+    #[error("the driver for readers with lamps is not built; cargo build -p sim-ifd")]
+    NoLampDriver,
     #[error("pcscd has places for 1 to 16 readers, not {0}")]
     Readers(usize),
     #[error("cannot prepare {what} for pcscd")]
@@ -59,6 +65,7 @@ pub struct PrivatePcscd {
     pcscd: PathBuf,
     ports: Vec<u16>,
     readers: usize,
+    lamps: Vec<LampReader>,
     running: Option<Running>,
 }
 
@@ -73,8 +80,15 @@ impl PrivatePcscd {
     /// Starts one with so many readers (with an odd number there is one more, always empty), and waits until it
     /// answers.
     pub fn start(readers: usize) -> Result<Self, PcscdError> {
-        if !(1..=READERS_MAX).contains(&readers) {
-            return Err(PcscdError::Readers(readers));
+        Self::start_with(readers, &[])
+    }
+
+    /// The same with readers that have lamps and a buzzer beside them, one for each of these names. What a driver
+    /// makes of a reader it knows by its name, so a name says which make it is.
+    pub fn start_with(readers: usize, lamps: &[&str]) -> Result<Self, PcscdError> {
+        let all = readers.next_multiple_of(SLOTS) + lamps.len();
+        if !(1..=READERS_MAX).contains(&all) {
+            return Err(PcscdError::Readers(all));
         }
         let pcscd = installed(&PCSCD).ok_or(PcscdError::NoPcscd)?;
         let driver = installed(&DRIVER).ok_or(PcscdError::NoDriver)?;
@@ -84,7 +98,8 @@ impl PrivatePcscd {
                 tempfile::Builder::new().prefix("pcscd-").tempdir().map_err(prepare("a directory"))?;
             let ports = free_ports(readers.div_ceil(SLOTS)).map_err(prepare("ports"))?;
             configure(folder.path(), &driver, &ports).map_err(prepare("its configuration"))?;
-            let mut started = Self { folder, pcscd: pcscd.clone(), ports, readers, running: None };
+            let lamps = LampReader::configure_all(folder.path(), lamps)?;
+            let mut started = Self { folder, pcscd: pcscd.clone(), ports, readers, lamps, running: None };
             match started.launch() {
                 Ok(()) => return Ok(started),
                 Err(error) => last = error,
@@ -111,6 +126,12 @@ impl PrivatePcscd {
     #[must_use]
     pub fn reader_name(&self, index: usize) -> Option<String> {
         (index < self.readers).then(|| name(index))
+    }
+
+    /// The reader with lamps of this number.
+    #[must_use]
+    pub fn lamps(&self, index: usize) -> Option<&LampReader> {
+        self.lamps.get(index)
     }
 
     /// What pcscd has printed.
@@ -179,7 +200,8 @@ impl PrivatePcscd {
             .map_err(prepare("its process"))?;
         self.running =
             Some(Running::guarded(pcscd, self.folder.path()).map_err(prepare("the guard of its process"))?);
-        let wanted: Vec<String> = (0..self.readers).map(name).collect();
+        let with_lamps = self.lamps.iter().filter(|lamps| lamps.is_listed()).map(LampReader::name);
+        let wanted: Vec<String> = (0..self.readers).map(name).chain(with_lamps).collect();
         probe::wait_for_readers(&socket, &wanted, START_LIMIT).map_err(|source| {
             self.end();
             PcscdError::NotUp { said: self.said().trim().replace('\n', "; "), source }

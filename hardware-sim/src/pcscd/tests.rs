@@ -74,6 +74,33 @@ fn a_card_is_read_through_the_real_pcscd_before_and_after_a_crash() {
 }
 
 #[test]
+#[ignore = "the client half of other tests"]
+fn client_lights_a_lamp() {
+    let context = pcsc::Context::establish(pcsc::Scope::User).unwrap();
+    let names = context.list_readers_owned().unwrap();
+    let name = names.iter().find(|name| name.to_string_lossy().starts_with("ACS")).unwrap();
+    let card = context.connect(name, pcsc::ShareMode::Direct, pcsc::Protocols::UNDEFINED).unwrap();
+    let mut room = [0; 16];
+    let answer = card.control(pcsc::ctl_code(1), &[0xE0, 0, 0, 0x29, 1, 2], &mut room);
+    println!("answer: {answer:02X?}");
+}
+
+#[test]
+fn a_reader_with_lamps_reads_cards_and_notes_what_it_is_told() {
+    let pcscd = PrivatePcscd::start_with(0, &["ACS ACR1252 Dual Reader"]).unwrap();
+    let lamps = pcscd.lamps(0).unwrap();
+    lamps.put_card(&"04A1A2A3A4A5A6".parse().unwrap()).unwrap();
+    let said = client(&pcscd, "client_reads_every_card");
+    assert!(said.contains("ACS ACR1252 Dual Reader 00 00 = 04A1A2A3A4A5A69000"), "{said}");
+    assert!(client(&pcscd, "client_lights_a_lamp").contains("answer: Ok([E1, 00, 00, 00, 01, 02])"));
+    assert_eq!(lamps.escapes().into_iter().map(|e| e.command).collect::<Vec<_>>(), ["E00000290102"]);
+    lamps.refuse_escapes(true).unwrap();
+    let refused = client(&pcscd, "client_lights_a_lamp");
+    assert!(refused.contains("answer: Err(NotTransacted)"), "{refused}");
+    assert_eq!(lamps.escapes().len(), 1);
+}
+
+#[test]
 fn two_of_them_do_not_disturb_each_other_and_leave_nothing_running() {
     let one = PrivatePcscd::start(1).unwrap();
     let other = PrivatePcscd::start(2).unwrap();

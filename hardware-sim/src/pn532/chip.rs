@@ -13,6 +13,7 @@
 use std::time::{Duration, Instant};
 
 use super::frame::{self, ACK, ERROR, FromHost};
+use super::nonsense::Spoil;
 use super::target::Target;
 use crate::record::Record;
 
@@ -79,7 +80,8 @@ pub(super) struct Chip {
     target_active: bool,
     received: Vec<u8>,
     last_answer: Vec<u8>,
-    pub nonsense_once: bool,
+    /// How its next answers are spoilt, and how many of them.
+    pub spoil: Option<(Spoil, u32)>,
     pub hung: bool,
     pub record: Record<Seen>,
 }
@@ -97,7 +99,7 @@ impl Chip {
             target_active: false,
             received: Vec::new(),
             last_answer: Vec::new(),
-            nonsense_once: false,
+            spoil: None,
             hung: false,
             record: Record::default(),
         }
@@ -277,10 +279,9 @@ impl Chip {
     fn say(&mut self, command: u8, data: &[u8]) -> Vec<u8> {
         let mut answer = frame::answer(command, data);
         self.last_answer.clone_from(&answer);
-        if std::mem::take(&mut self.nonsense_once)
-            && let Some(checksum) = answer.iter_mut().nth_back(1)
-        {
-            *checksum ^= 0x5A;
+        if let Some((how, times)) = self.spoil.take() {
+            self.spoil = times.checked_sub(2).map(|left| (how, left + 1));
+            answer = how.apply(command, answer);
         }
         if self.hung { Vec::new() } else { answer }
     }

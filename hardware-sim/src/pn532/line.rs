@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::chip::{Chip, Seen};
+use super::nonsense::Babble;
 use super::pty::{Pty, PtyError};
 use crate::time;
 use crate::watched::Watched;
@@ -23,12 +24,15 @@ const UNSENT_MAX: usize = 16 * 1024;
 const BYTE_TAKES: Duration = Duration::from_millis(1);
 /// A pty that nobody has open hangs up all the time: how often to look whether somebody has.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often a line that is never silent says something: about as much as 115,200 baud carry.
+const BABBLE_EVERY: Duration = Duration::from_millis(4);
 
 /// The chip with its line.
 #[derive(Debug)]
 pub(super) struct Line {
     pub chip: Chip,
     pub split: bool,
+    pub babble: Option<Babble>,
     pub ending: bool,
     pty: Option<Arc<Pty>>,
     /// Nobody has this pty open any more.
@@ -36,6 +40,7 @@ pub(super) struct Line {
     host_open: bool,
     unsent: VecDeque<u8>,
     next_byte: Option<Instant>,
+    next_babble: Option<Instant>,
 }
 
 impl Line {
@@ -43,6 +48,8 @@ impl Line {
         Self {
             chip: Chip::new(try_takes),
             split: false,
+            babble: None,
+            next_babble: None,
             ending: false,
             pty: None,
             hung_up: false,
@@ -120,7 +127,19 @@ impl Line {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        [self.chip.next_deadline(), self.next_byte].into_iter().flatten().min()
+        // Not yet due at all: at once.
+        let babble = self.babble.as_ref().map(|_| self.next_babble.unwrap_or_else(time::now));
+        [self.chip.next_deadline(), self.next_byte, babble].into_iter().flatten().min()
+    }
+
+    fn babble(&mut self, now: Instant) {
+        if self.next_babble.is_some_and(|next| next > now) {
+            return;
+        }
+        if let Some(piece) = self.babble.as_mut().map(Babble::next_piece) {
+            self.next_babble = Some(now + BABBLE_EVERY);
+            self.say(now, |_| piece);
+        }
     }
 }
 
@@ -139,6 +158,7 @@ pub(super) fn drive(line: &Watched<Line>, woken: &UnixStream) {
         line.change(|line| {
             let now = time::now();
             line.say(now, |chip| chip.advance(now));
+            line.babble(now);
         });
     }
 }

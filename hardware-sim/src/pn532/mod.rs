@@ -13,6 +13,8 @@
 mod chip;
 mod frame;
 mod line;
+mod nonsense;
+mod orders;
 mod pty;
 mod target;
 pub mod verb;
@@ -25,6 +27,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use chip::Seen;
+pub use nonsense::{Babble, Noise, Spoil};
+pub use orders::{Due, Order, Scenario, ScenarioError};
 pub use pty::PtyError;
 pub use target::{NotTypeA, Target};
 
@@ -99,9 +103,13 @@ impl Pn532 {
 
     /// Holds a card to the reader for so long; returns at once.
     pub fn tap(&self, uid: CardUid, hold: Duration) -> Result<(), NotTypeA> {
-        let card = Target::new(uid)?;
-        self.act(|line, now| line.say(now, |chip| chip.put(now, card, Some(now + hold))));
+        self.tap_target(Target::new(uid)?, hold);
         Ok(())
+    }
+
+    /// The same with a card of another make.
+    pub fn tap_target(&self, card: Target, hold: Duration) {
+        self.act(|line, now| line.say(now, |chip| chip.put(now, card, Some(now + hold))));
     }
 
     /// Pulls the plug: the path is gone, and an open descriptor hangs up.
@@ -124,9 +132,25 @@ impl Pn532 {
         self.act(|line, _| line.split = split);
     }
 
-    /// Spoils the checksum of the next answer; a NACK gets it right.
-    pub fn nonsense_once(&self) {
-        self.act(|line, _| line.chip.nonsense_once = true);
+    /// Spoils the next `times` answers; asked again by NACK, it gives the right one.
+    pub fn spoil(&self, how: Spoil, times: u32) {
+        self.act(|line, _| line.chip.spoil = (times > 0).then_some((how, times)));
+    }
+
+    /// Waits until no more answers are to be spoilt.
+    #[must_use]
+    pub fn wait_until_sane(&self, limit: Duration) -> bool {
+        self.line.wait(limit, |line| line.chip.spoil.is_none().then_some(())).is_some()
+    }
+
+    /// Never silent from now on, beside what it has to say.
+    pub fn babble(&self, what: Babble) {
+        self.act(|line, _| line.babble = Some(what));
+    }
+
+    /// No more babble, and no more spoilt answers.
+    pub fn quiet(&self) {
+        self.act(|line, _| (line.babble, line.chip.spoil) = (None, None));
     }
 
     /// Deaf and dumb, but plugged in; `false` ends it as it was before.

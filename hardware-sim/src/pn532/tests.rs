@@ -82,7 +82,7 @@ fn split_frames_noise_and_nonsense_reach_the_host() {
     bench.reader.noise(&[1, 2, 3]);
     expect(&mut line, &[1, 2, 3]);
     bench.reader.split_frames(false);
-    bench.reader.nonsense_once();
+    bench.reader.spoil(Spoil::Checksum, 1);
     line.write_all(&LIST).unwrap();
     let mut spoiled = LISTED;
     spoiled[17] ^= 0x5A;
@@ -139,4 +139,35 @@ fn the_path_goes_with_the_reader_and_never_takes_the_place_of_a_file() {
     std::fs::write(&path, "mine").unwrap();
     assert!(matches!(Pn532::start(&path), Err(Pn532Error::Pty(PtyError::Occupied(_)))));
     drop(folder);
+}
+
+#[test]
+fn so_many_answers_as_were_said_are_spoilt_and_then_none() {
+    let bench = bench();
+    let mut line = ready(&bench);
+    bench.reader.spoil(Spoil::Error, 2);
+    let error = [0, 0, 0xFF, 1, 0xFF, 0x7F, 0x81, 0];
+    let firmware = [0, 0, 0xFF, 2, 0xFE, 0xD4, 0x02, 0x2A, 0];
+    for _ in 0..2 {
+        line.write_all(&firmware).unwrap();
+        expect(&mut line, &[&ACK[..], &error].concat());
+    }
+    line.write_all(&firmware).unwrap();
+    expect(&mut line, &[&ACK[..], &[0, 0, 0xFF, 6, 0xFA, 0xD5, 0x03, 0x32, 1, 6, 7, 0xE8, 0]].concat());
+}
+
+#[test]
+fn a_reader_that_babbles_is_never_silent_until_it_is_told_to_be() {
+    let bench = bench();
+    let mut line = ready(&bench);
+    bench.reader.babble(Babble::Acks);
+    expect(&mut line, &ACK.repeat(200));
+    bench.reader.quiet();
+    // What was on its way comes; then there is an end.
+    let limit = Timespec::try_from(Duration::from_millis(100)).unwrap();
+    let quiet = crate::wait::until(LIMIT, || {
+        let ready = poll(&mut [PollFd::new(&line, PollFlags::IN)], Some(&limit)).unwrap();
+        (ready == 0 || line.read(&mut [0; 4096]).is_err()).then_some(())
+    });
+    assert!(quiet.is_some(), "it goes on");
 }

@@ -4,25 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::{Pn532, Pn532Error, Seen};
-use crate::orders::{Handler, OrderSocket, OrdersError, chain, from_stdin};
+use super::{Order, Scenario, ScenarioError};
+use super::{Pn532, Pn532Error, Seen, orders};
+use crate::orders::{Handler, OrderSocket, OrdersError, from_stdin};
 use crate::time;
-use crate::uid::CardUid;
-use crate::until_told::{length_of_time, say, told_to_stop};
+use crate::until_told::{say, told_to_stop};
 
-/// How long a person holds a card to a reader.
-const HOLD: Duration = Duration::from_millis(400);
 /// How often the printing thread looks whether the reader is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-const ORDERS: &str = "\
-Orders, one a line, on the control socket and on standard input:
-  tap UID [TIME]          hold a card to it (400ms)
-  put UID                 lay a card on it
-  remove                  take the card away
-  unplug | plug           pull the plug; plug it in again at the same path
-  hang | wake             deaf and dumb though plugged in; well again
-A UID is 4, 7 or 10 bytes in hex. Each order is answered by `ok`, or by `error:` and a sentence.";
 
 /// A card reader on a serial line
 #[derive(Debug, clap::Args)]
@@ -34,7 +23,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Reader {
     /// A PN532, on a pty
-    #[command(after_help = ORDERS)]
+    #[command(after_help = orders::HELP)]
     Pn532 {
         /// Where to link the pty to: what the daemon's configuration names as `port`
         #[arg(long, value_name = "PATH")]
@@ -42,6 +31,9 @@ enum Reader {
         /// A Unix socket that takes orders
         #[arg(long, value_name = "SOCKET")]
         control: Option<PathBuf>,
+        /// Orders with their times, carried out from the start on
+        #[arg(long, value_name = "FILE")]
+        scenario: Option<PathBuf>,
     },
 }
 
@@ -52,13 +44,16 @@ pub enum VerbError {
     Reader(#[from] Pn532Error),
     #[error(transparent)]
     Orders(#[from] OrdersError),
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
     #[error("cannot wait for signals or print")]
     Process(#[source] std::io::Error),
 }
 
 impl Args {
     pub fn run(self) -> Result<(), VerbError> {
-        let Reader::Pn532 { pty, control } = self.reader;
+        let Reader::Pn532 { pty, control, scenario } = self.reader;
+        let scenario = scenario.map(|path| Scenario::load(&path)).transpose()?;
         let reader = Arc::new(Pn532::start(&pty)?);
         say(format_args!("PN532 at {}", pty.display()));
         let (watched, start) = (Arc::downgrade(&reader), time::now());
@@ -66,6 +61,13 @@ impl Args {
             .name("sim-print".into())
             .spawn(move || print(&watched, start))
             .map_err(VerbError::Process)?;
+        if let Some(scenario) = scenario {
+            let played = Arc::downgrade(&reader);
+            std::thread::Builder::new()
+                .name("sim-scenario".into())
+                .spawn(move || play(&played, start, scenario))
+                .map_err(VerbError::Process)?;
+        }
         let ordered = Arc::downgrade(&reader);
         let handler: Handler = Arc::new(move |line| order(&ordered, line));
         let _socket = control.map(|path| OrderSocket::open(&path, Arc::clone(&handler))).transpose()?;
@@ -109,23 +111,21 @@ impl std::fmt::Display for Seen {
 /// Carries out one order.
 fn order(reader: &Weak<Pn532>, line: &str) -> Result<String, String> {
     let reader = reader.upgrade().ok_or("the reader is shutting down")?;
-    let words: Vec<&str> = line.split_whitespace().collect();
-    match words.as_slice() {
-        ["tap", card] => reader.tap(uid(card)?, HOLD).map_err(|error| chain(&error))?,
-        ["tap", card, hold] => {
-            reader.tap(uid(card)?, length_of_time(hold)?).map_err(|error| chain(&error))?;
-        }
-        ["put", card] => reader.put_card(uid(card)?).map_err(|error| chain(&error))?,
-        ["remove"] => reader.remove_card(),
-        ["unplug"] => reader.unplug(),
-        ["plug"] => reader.plug_in().map_err(|error| chain(&error))?,
-        ["hang"] => reader.hang(true),
-        ["wake"] => reader.hang(false),
-        _ => return Err(format!("no such order: {line}; see latch-sim reader pn532 --help")),
-    }
+    Order::read(line)?.carry_out(&reader)?;
     Ok(String::new())
 }
 
-fn uid(word: &str) -> Result<CardUid, String> {
-    word.parse().map_err(|error| chain(&error))
+/// Carries out a scenario's orders in their time, and says so.
+fn play(reader: &Weak<Pn532>, start: Instant, scenario: Scenario) {
+    for due in scenario.into_orders() {
+        let left = || due.after.saturating_sub(time::now().saturating_duration_since(start));
+        while !left().is_zero() {
+            std::thread::park_timeout(left());
+        }
+        let Some(reader) = reader.upgrade() else { return };
+        match due.order.carry_out(&reader) {
+            Ok(()) => say(format_args!("{:10.3}  {}", due.after.as_secs_f64(), due.words)),
+            Err(why) => say(format_args!("{:10.3}  {}: {why}", due.after.as_secs_f64(), due.words)),
+        }
+    }
 }

@@ -6,7 +6,8 @@ use super::{Asker, Controller, Pulse, Waiting, Wanted};
 use crate::{
     control::{
         door::Edge,
-        event::{Action, BoardCommand, BoardEvent, Feedback, Inputs, Recorded, UplinkCommand, Warrant},
+        event::{Action, BoardCommand, BoardEvent, Inputs, Recorded, UplinkCommand, Warrant},
+        feedback::Feedback,
         index::DoorNo,
         leaf::Input,
     },

@@ -6,7 +6,7 @@ use super::Controller;
 use crate::{
     control::{
         door::Due,
-        event::Feedback,
+        feedback::Feedback,
         index::DoorNo,
         leaf::{Fact, Input},
         settings::RelockOn,

@@ -40,6 +40,7 @@ use super::{
     let_in::LetIn,
     outbox::Outbox,
     refusals::Refusals,
+    restarts::Restarts,
     settings::Settings,
     sync::SyncSession,
 };
@@ -139,6 +140,7 @@ struct Link {
 #[derive(Debug, Clone, Default)]
 struct ReaderState {
     link: Link,
+    restarts: Restarts,
     last_tap: Option<At>,
     last_reason: Option<String>,
 }

@@ -13,7 +13,7 @@ use crate::{
     },
     wire::control::{
         BoardReport, CertificateReport, ClockReport, CredentialReport, DoorReport, ExplainReport, GrantQuery,
-        GrantReport, JournalReport, LastPassage, ReaderReport, StatusReport, SyncReport,
+        GrantReport, JournalReport, LastPassage, ReaderReport, RestartsReport, StatusReport, SyncReport,
     },
 };
 
@@ -53,7 +53,7 @@ impl Controller {
                 fault: self.journal_fault.clone(),
             },
             doors: self.door_reports(),
-            readers: self.reader_reports(),
+            readers: self.reader_reports(reading),
             boards: self.board_reports(),
             fire: self.fire_report(),
         }
@@ -118,13 +118,19 @@ impl Controller {
             .collect()
     }
 
-    pub fn reader_reports(&self) -> Vec<ReaderReport> {
+    pub fn reader_reports(&self, reading: Reading) -> Vec<ReaderReport> {
         let state = |r: &crate::control::settings::ReaderSettings| self.readers.get(&r.id).cloned();
         self.settings
             .readers
             .iter()
             .map(|r| {
                 let state = state(r).unwrap_or_default();
+                let restarts = state.restarts.at(reading.wall).map(|trouble| RestartsReport {
+                    count: trouble.count,
+                    since: trouble.since.floor_ms(),
+                    last: trouble.last.floor_ms(),
+                    last_error: trouble.last_error.clone(),
+                });
                 ReaderReport {
                     reader: r.id.clone(),
                     door: r.door.clone(),
@@ -135,6 +141,7 @@ impl Controller {
                     detail: state.link.detail,
                     last_tap: state.last_tap.map(At::floor_ms),
                     last_reason: state.last_reason,
+                    restarts,
                 }
             })
             .collect()

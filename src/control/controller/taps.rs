@@ -5,7 +5,8 @@ use crate::{
     control::{
         decide::{Facts, Moment, decide},
         door::Passed,
-        event::{Action, Feedback, ReaderEvent},
+        event::{Action, ReaderEvent},
+        feedback::Feedback,
         index::DoorNo,
     },
     domain::{
@@ -26,6 +27,12 @@ impl Controller {
                 tracing::warn!(%reader, detail, "reader lost");
                 self.note_reader(now, &reader, false, &detail);
                 self.record(now, EntryKind::ReaderLost { reader, detail });
+            }
+            ReaderEvent::Restarted { detail } => {
+                tracing::debug!(%reader, detail, "reader started over");
+                if let Some(state) = self.readers.get_mut(&reader) {
+                    state.restarts.note(now.wall, detail);
+                }
             }
             ReaderEvent::Unreadable { detail } => {
                 tracing::debug!(%reader, detail, "something in the field could not be read");
@@ -145,7 +152,10 @@ impl Controller {
 /// What a refused member is shown.
 fn refusal(reason: Reason) -> Feedback {
     match reason {
-        Reason::TooEarly | Reason::TooLate | Reason::OutsideBuildingHours => Feedback::NotNow,
+        Reason::TooEarly | Reason::TooLate | Reason::OutsideBuildingHours => Feedback::WrongTime,
+        Reason::DoorLockedDown | Reason::DoorBlocked => Feedback::NotNow,
+        // The card may well be right: it is the controller that doesn't know.
+        Reason::ClockUntrusted | Reason::CacheStale => Feedback::Fault,
         Reason::RandomUid
         | Reason::UnknownCredential
         | Reason::CredentialNotActivated
@@ -154,12 +164,8 @@ fn refusal(reason: Reason) -> Feedback {
         | Reason::CredentialRevoked
         | Reason::CredentialNotYetValid
         | Reason::CredentialExpired
-        | Reason::DoorLockedDown
-        | Reason::DoorBlocked
         | Reason::NoGrant
         | Reason::WrongDoor
-        | Reason::ClockUntrusted
-        | Reason::CacheStale
         | Reason::HostBookingMissing
         | Reason::CapacityReached
         | Reason::InWindow

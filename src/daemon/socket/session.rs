@@ -92,7 +92,7 @@ async fn answer(
     Ok(match request {
         Request::Status => Ok(json(site.look(|c, reading| c.status_report(reading)))),
         Request::Doors => return rows(lines, site.look(|c, _| c.door_reports())).await,
-        Request::Readers => return rows(lines, site.look(|c, _| c.reader_reports())).await,
+        Request::Readers => return rows(lines, site.look(|c, now| c.reader_reports(now))).await,
         Request::Sync => Ok(json(site.look(|c, _| c.sync_report()))),
         Request::Credentials { holder } => {
             return slices(lines, |from| site.look(|c, _| c.credentials(holder.as_ref(), from))).await;

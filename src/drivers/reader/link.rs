@@ -1,6 +1,13 @@
 //! Whether a reader answers, so that `Connected` and `Lost` are each said once a change.
 
+use std::time::Duration;
+
 use crate::control::ReaderEvent;
+
+/// A link that is lost sooner than this was not really up: it flaps, as with a loose plug.
+pub const STEADY: Duration = Duration::from_secs(10);
+/// The longest wait for a link that flaps: each time it comes and goes is two entries in the journal.
+pub const FLAPPING_CAP: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Link {

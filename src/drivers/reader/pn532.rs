@@ -6,14 +6,18 @@
 //!     │                │ └─── no answer: once more ──────┘ │  └──────────────── every 100 ms ────────────┘
 //!     └── back-off ────┴─── still none, line gone ◄────────┘  (while a card lies there)
 //! ```
+//!
+//! It shows no feedback. The chip has pins that could light something (P3, P7), but no common module has a lamp on
+//! them, and each change would stop the look for a card: a door that is to answer wants a reader that can.
 
 mod chip;
 mod codec;
 #[cfg(test)]
 mod tests;
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc::Sender,
@@ -25,7 +29,7 @@ use tokio_serial::{ClearBuffer, SerialPort as _, SerialStream};
 use self::chip::{Chip, Fault, Found};
 use super::{
     UidOrder,
-    link::Link,
+    link::{FLAPPING_CAP, Link, STEADY},
     presence::{Presence, Sighting},
 };
 use crate::{
@@ -60,6 +64,8 @@ pub enum Error {
     Open { port: String, source: tokio_serial::Error },
     #[error("PN532 on {port}: {source}")]
     Chip { port: String, source: Fault },
+    #[error("its driver has failed; report this, with the log")]
+    Panicked,
     #[error("the daemon is stopping")]
     Stopping,
 }
@@ -67,15 +73,12 @@ pub enum Error {
 /// A running reader. Dropping it ends the task.
 #[derive(Debug)]
 pub struct Handle {
-    reader: ReaderId,
     task: task::JoinHandle<()>,
 }
 
 impl Handle {
-    /// The bare module has no light: this is logged, and nothing else.
-    pub fn feedback(&self, feedback: Feedback) {
-        tracing::debug!(reader = %self.reader, ?feedback, "this driver has no light to show it by");
-    }
+    /// The bare module has no lamp, which was said at the start.
+    pub fn feedback(&self, _: Feedback) {}
 }
 
 impl Drop for Handle {
@@ -86,11 +89,11 @@ impl Drop for Handle {
 
 /// Starts the reader's task in the current runtime.
 pub fn spawn(config: Config, events: Sender<Event>) -> Handle {
-    let reader = config.reader.clone();
+    tracing::debug!(reader = %config.reader, "a PN532 has no lamp: it shows nothing");
     let line = tokio_serial::new(config.port.as_str(), config.baud);
     // Exclusive by default: a second latchd, or a modem manager, would eat the answers.
     let open = move || SerialStream::open(&line);
-    Handle { reader, task: task::spawn(Driver::new(config, events).run(open)) }
+    Handle { task: task::spawn(Driver::new(config, events).run(open)) }
 }
 
 /// A line that can be thrown away without waiting for it.
@@ -111,8 +114,11 @@ struct Driver {
     link: Link,
     /// What the presence counts from.
     started: Instant,
+    /// Since when the chip has answered, on the line opened last.
+    up_since: Option<Instant>,
     retry: Backoff,
     open_retry: Backoff,
+    flapping: Backoff,
     unreadable: Seldom,
     noise: Seldom,
 }
@@ -124,7 +130,9 @@ impl Driver {
             events,
             link: Link::default(),
             started: clock::instant(),
+            up_since: None,
             retry: Backoff::new(RETRY_FIRST, RETRY_CAP),
+            flapping: Backoff::new(RETRY_FIRST, FLAPPING_CAP),
             open_retry: Backoff::new(RETRY_FIRST, OPEN_RETRY_CAP),
             unreadable: Seldom::default(),
             noise: Seldom::default(),
@@ -134,20 +142,48 @@ impl Driver {
     async fn run<L: Line>(mut self, mut open: impl FnMut() -> tokio_serial::Result<L>) {
         loop {
             let error = match open() {
-                Ok(line) => self.session(line).await,
+                // What a library panics at must not take the door's reader with it for good.
+                Ok(line) => {
+                    let session = AssertUnwindSafe(self.session(line)).catch_unwind();
+                    session.await.unwrap_or(Error::Panicked)
+                }
                 Err(source) => Error::Open { port: self.config.port.clone(), source },
             };
-            let wait = match &error {
-                Error::Stopping => return,
-                Error::Open { .. } => self.open_retry.wait(),
-                Error::Chip { .. } => self.retry.wait(),
-            };
-            if let Some(event) = self.link.lost(|| error.to_string())
-                && self.send(event).await.is_err()
-            {
+            if self.told_of(&error).await.is_err() {
                 return;
             }
+            let wait = self.wait(&error);
             sleep(wait).await;
+        }
+    }
+
+    /// Says what is news. Fails when the daemon is stopping.
+    async fn told_of(&mut self, error: &Error) -> Result<(), Error> {
+        if matches!(error, Error::Stopping) {
+            return Err(Error::Stopping);
+        }
+        if let Some(event) = self.link.lost(|| error.to_string()) {
+            self.send(event).await?;
+        }
+        match error {
+            Error::Chip { .. } | Error::Panicked => {
+                self.send(ReaderEvent::Restarted { detail: error.to_string() }).await
+            }
+            // A port that is not there is no chip that fails.
+            Error::Open { .. } | Error::Stopping => Ok(()),
+        }
+    }
+
+    /// How long to wait before the line is opened again.
+    fn wait(&mut self, error: &Error) -> Duration {
+        match self.up_since.take() {
+            Some(since) if clock::instant() - since < STEADY => return self.flapping.wait(),
+            Some(_) => self.flapping.reset(),
+            None => {}
+        }
+        match error {
+            Error::Open { .. } => self.open_retry.wait(),
+            Error::Chip { .. } | Error::Panicked | Error::Stopping => self.retry.wait(),
         }
     }
 
@@ -195,6 +231,7 @@ impl Driver {
     async fn begin<L: Line>(&mut self, chip: &mut Chip<L>) -> Result<(), Error> {
         let name = chip.begin().await.map_err(|fault| self.broken(fault))?;
         self.open_retry.reset();
+        self.up_since.get_or_insert_with(clock::instant);
         let port = &self.config.port;
         match self.link.connected(|| format!("{name} on {port}")) {
             Some(event) => self.send(event).await,

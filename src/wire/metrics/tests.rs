@@ -76,6 +76,7 @@ fn status() -> StatusReport {
             detail: None,
             last_tap: None,
             last_reason: None,
+            restarts: None,
         }],
         boards: vec![BoardReport {
             board: BoardId::new("b-1").unwrap(),

@@ -97,7 +97,7 @@ fn an_ack_or_another_command_ends_the_waiting() {
 #[test]
 fn a_nack_repeats_the_last_answer_and_mends_nonsense() {
     let (mut chip, t) = ready();
-    chip.nonsense_once = true;
+    chip.spoil = Some((Spoil::Checksum, 1));
     let bad = chip.receive(t, &host(&[GET_FIRMWARE_VERSION]));
     let good = chip.receive(t, &[0, 0, 0xFF, 0xFF, 0, 0]);
     assert_ne!(bad, acked(GET_FIRMWARE_VERSION, &IC_VERSION_REVISION_SUPPORT));

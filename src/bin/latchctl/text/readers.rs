@@ -34,10 +34,25 @@ pub fn readers(readers: &[ReaderReport], site: &Site, style: Style) -> String {
             reader.since.map(|t| site.brief(t)).unwrap_or_default().into(),
             reader.last_tap.map(|t| site.brief(t)).unwrap_or_default().into(),
             reader.last_reason.as_deref().unwrap_or_default().into(),
-            reader.detail.as_deref().unwrap_or_default().into(),
+            detail(reader, site).into(),
         ]);
     }
     table.show(style)
+}
+
+/// Once or twice may be a plug that was moved: a cable to be changed is more than that.
+const WORTH_SAYING: u64 = 3;
+
+/// That it keeps failing, if it does.
+pub fn restarts(reader: &ReaderReport, site: &Site) -> Option<String> {
+    let restarts = reader.restarts.as_ref().filter(|restarts| restarts.count >= WORTH_SAYING)?;
+    let (count, since, last) = (restarts.count, site.brief(restarts.since), site.brief(restarts.last));
+    Some(format!("started over {count} times since {since}, last at {last}: {}", restarts.last_error))
+}
+
+fn detail(reader: &ReaderReport, site: &Site) -> String {
+    let parts = [reader.detail.clone(), restarts(reader, site)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 pub fn way(direction: Direction) -> &'static str {
@@ -53,6 +68,8 @@ fn link(connected: bool) -> Cell {
 
 #[cfg(test)]
 mod tests {
+    use latchd::{domain::At, wire::control::RestartsReport};
+
     use super::{super::samples, *};
 
     const PLAIN: Style = Style { colour: false };
@@ -64,6 +81,26 @@ mod tests {
         READER       DOOR      WAY  DRIVER  STATE      SINCE (CET)  LAST TAP  CAME OF IT  DETAIL
         entrance-in  entrance  in   pcsc    connected  05:48:01     08:59:58  in_window   ACS ACR1252 Dual Reader 00 00
         room-4-in    room-4    in   pn532   connected  05:48:01                           PN532 1.6 on /dev/ttyUSB0
+        ");
+    }
+
+    #[test]
+    fn readers_that_keep_failing() {
+        let mut report = samples::normal();
+        let restarts = |count| {
+            Some(RestartsReport {
+                count,
+                since: At::parse("2026-11-23T07:12:00Z").unwrap(),
+                last: At::parse("2026-11-23T07:59:30Z").unwrap(),
+                last_error: "PN532 on /dev/ttyUSB0: the line has vanished".into(),
+            })
+        };
+        report.readers[0].restarts = restarts(2);
+        report.readers[1].restarts = restarts(12);
+        insta::assert_snapshot!(readers(&report.readers, &Site::of(&report), PLAIN), @r"
+        READER       DOOR      WAY  DRIVER  STATE      SINCE (CET)  LAST TAP  CAME OF IT  DETAIL
+        entrance-in  entrance  in   pcsc    connected  05:48:01     08:59:58  in_window   ACS ACR1252 Dual Reader 00 00
+        room-4-in    room-4    in   pn532   connected  05:48:01                           PN532 1.6 on /dev/ttyUSB0; started over 12 times since 08:12, last at 08:59:30: PN532 on /dev/ttyUSB0: the line has vanished
         ");
     }
 

@@ -8,7 +8,7 @@ use latchd::{
 use super::{
     Site, Style, Tone, count,
     doors::{self, worst_first},
-    readers::way,
+    readers::{self, way},
     sync,
     table::{Cell, Table, pairs},
     tame,
@@ -56,7 +56,7 @@ pub fn status(report: &StatusReport, style: Style) -> String {
 fn problems(report: &StatusReport, site: &Site, style: Style) -> String {
     let mut found: Vec<Problem> = worst_first(&report.doors).into_iter().filter_map(door_problem).collect();
     found.extend(report.boards.iter().filter(|b| !b.connected).map(|b| board_problem(b, site)));
-    found.extend(report.readers.iter().filter(|r| !r.connected).map(|r| reader_problem(r, site)));
+    found.extend(report.readers.iter().filter_map(|r| reader_problem(r, site)));
     if let Some(fault) = &report.journal.fault {
         found.push(Problem::bad(format!("journal: {fault}")));
     }
@@ -115,11 +115,17 @@ fn board_problem(board: &BoardReport, site: &Site) -> Problem {
     Problem::bad(format!("board {} ({}) lost{since}{why}", board.board, board.url))
 }
 
-fn reader_problem(reader: &ReaderReport, site: &Site) -> Problem {
+fn reader_problem(reader: &ReaderReport, site: &Site) -> Option<Problem> {
+    let place = format!("{} at door {}, {}", reader.driver, reader.door, way(reader.direction));
+    let name = format!("reader {} ({place})", reader.reader);
+    let restarts = readers::restarts(reader, site);
+    if reader.connected {
+        return restarts.map(|restarts| Problem::warning(format!("{name} keeps failing: {restarts}")));
+    }
     let since = reader.since.map(|t| format!(" since {}", site.brief(t))).unwrap_or_default();
     let why = reader.detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
-    let place = format!("{} at door {}, {}", reader.driver, reader.door, way(reader.direction));
-    Problem::bad(format!("reader {} ({place}) lost{since}{why}", reader.reader))
+    let restarts = restarts.map(|restarts| format!("; {restarts}")).unwrap_or_default();
+    Some(Problem::bad(format!("{name} lost{since}{why}{restarts}")))
 }
 
 fn clock_problem(report: &StatusReport) -> Option<Problem> {
@@ -208,6 +214,8 @@ fn connected(links: impl Iterator<Item = bool>) -> Cell {
 
 #[cfg(test)]
 mod tests {
+    use latchd::{domain::At, wire::control::RestartsReport};
+
     use super::{super::samples, *};
 
     const PLAIN: Style = Style { colour: false };
@@ -231,6 +239,21 @@ mod tests {
         clock     trusted: synchronised, off by 0.2 ms
         journal   501 recorded, 501 acknowledged by central, 0 waiting
         ");
+    }
+
+    #[test]
+    fn a_reader_that_keeps_failing_needs_attention_though_it_is_connected() {
+        let mut report = samples::normal();
+        report.readers[1].restarts = Some(RestartsReport {
+            count: 12,
+            since: At::parse("2026-11-23T07:12:00Z").unwrap(),
+            last: At::parse("2026-11-23T07:59:30Z").unwrap(),
+            last_error: "the line has vanished".into(),
+        });
+        let text = status(&report, PLAIN);
+        let said = "! reader room-4-in (pn532 at door room-4, in) keeps failing: started over 12 times since 08:12, \
+                    last at 08:59:30: the line has vanished\n";
+        assert!(text.contains(said), "{text}");
     }
 
     #[test]

@@ -120,7 +120,11 @@ impl Rig {
     }
 
     fn handle(&mut self, event: Event) -> Vec<Action> {
-        self.controller.handle(read(self.mono, self.wall_off_s, self.synchronised), event)
+        self.controller.handle(self.reading(), event)
+    }
+
+    fn reading(&self) -> Reading {
+        read(self.mono, self.wall_off_s, self.synchronised)
     }
 
     /// What it asks for when this happens, in short.

@@ -260,7 +260,7 @@ fn a_release_that_opens_again_waits_for_its_own_entry() {
 fn a_locked_down_door_refuses_taps() {
     let mut rig = connected();
     rig.order(1, "entrance", "lock_down");
-    assert_eq!(rig.tap("entrance-in", HOST), ["append 5 access.denied", "show Denied at entrance-in"]);
+    assert_eq!(rig.tap("entrance-in", HOST), ["append 5 access.denied", "show NotNow at entrance-in"]);
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn a_denied_tap_drives_nothing_and_shows_why() {
 fn a_right_card_at_the_wrong_time_is_told_so() {
     let mut rig = Rig::new();
     let said = rig.later_ms(5_400_000).tap("entrance-in", HOST);
-    assert_eq!(said, ["append 2 access.denied", "show NotNow at entrance-in"]);
+    assert_eq!(said, ["append 2 access.denied", "show WrongTime at entrance-in"]);
     assert_eq!(rig.recorded(2), [""; 0]);
     assert_eq!(rig.deadline_ms(), None);
 }
@@ -135,11 +135,26 @@ fn what_readers_say_about_themselves_is_recorded_and_a_torn_card_only_shown() {
     let says = |what| Event::Reader { reader: ReaderId::new("side-in").unwrap(), what };
     let connected = says(ReaderEvent::Connected { detail: "PN532".into() });
     assert_eq!(rig.when(connected), ["append 2 reader.connected"]);
-    assert!(rig.controller.reader_reports()[1].connected);
+    assert!(rig.controller.reader_reports(rig.reading())[1].connected);
     let torn = says(ReaderEvent::Unreadable { detail: "torn away".into() });
     assert_eq!(rig.when(torn), ["show Fault at side-in"]);
     let lost = says(ReaderEvent::Lost { detail: "unplugged".into() });
     assert_eq!(rig.when(lost), ["append 3 reader.lost"]);
-    assert!(!rig.controller.reader_reports()[1].connected);
+    assert!(!rig.controller.reader_reports(rig.reading())[1].connected);
     assert_eq!(rig.tap("elsewhere", HOST), [""; 0], "a reader nobody configured opens nothing");
+}
+
+#[test]
+fn a_reader_that_keeps_failing_is_counted_and_fills_no_journal() {
+    let mut rig = Rig::new();
+    let says = |what| Event::Reader { reader: ReaderId::new("side-in").unwrap(), what };
+    assert_eq!(rig.when(says(ReaderEvent::Lost { detail: "silent".into() })), ["append 2 reader.lost"]);
+    for _ in 0..3 {
+        assert_eq!(rig.when(says(ReaderEvent::Restarted { detail: "silent".into() })), [""; 0]);
+    }
+    let restarts = rig.controller.reader_reports(rig.reading())[1].restarts.clone().unwrap();
+    assert_eq!((restarts.count, restarts.last_error.as_str()), (3, "silent"));
+    assert_eq!(restarts.since, rig.reading().wall.floor_ms());
+    rig.later_ms(3_600_000);
+    assert_eq!(rig.controller.reader_reports(rig.reading())[1].restarts, None);
 }

@@ -28,6 +28,13 @@ fn a_start_with_an_unknown_time_is_recorded_and_opens_no_booking() {
 }
 
 #[test]
+fn a_member_refused_for_the_clocks_sake_is_shown_a_fault_and_no_refusal_of_the_card() {
+    let mut rig = Rig::from(Start { synchronised: false, ..Start::default() });
+    let shown = rig.tap("entrance-in", HOST);
+    assert_eq!(shown, ["append 3 access.denied", "show Fault at entrance-in"]);
+}
+
+#[test]
 fn each_change_of_the_clocks_trust_is_recorded_once() {
     let mut rig = Rig::new();
     rig.synchronised = false;

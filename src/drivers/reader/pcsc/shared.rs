@@ -16,10 +16,10 @@ use crate::{
     drivers::{clock, reader::link::Link},
 };
 
-/// Longer in one call than this, and nobody answers. Above [`super::WAIT`], which a wait may take by right.
+/// Longer in one call than this, and nobody answers. Above [`super::worker::WAIT`], which a wait may take by right.
 const HUNG: Duration = Duration::from_millis(3_000);
 
-/// Whom the thread waits for, for the words of `Lost`.
+/// Whom the thread that reads cards waits for, for the words of `Lost`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     Pcscd,
@@ -38,6 +38,27 @@ struct State {
     stop: bool,
     /// The call the thread is in, and since when: its heartbeat.
     call: Option<(Peer, Mono)>,
+    /// Since when the thread that shows feedback is in a call.
+    panel: Option<Mono>,
+    /// That call was given up: until it is over no card is seen either, whatever pcscd says.
+    panel_hangs: bool,
+}
+
+impl State {
+    /// Who has not answered for too long, and has not been given up.
+    fn hung(&self, now: Mono) -> Option<&'static str> {
+        let is_long = |since: Mono| now.since(since) >= HUNG;
+        match (self.call, self.panel) {
+            (Some((Peer::Pcscd, since)), _) if is_long(since) => Some("pcscd does not answer"),
+            (Some((Peer::Card, since)), _) if is_long(since) => {
+                Some("the reader or the card on it does not answer")
+            }
+            (_, Some(since)) if is_long(since) && !self.panel_hangs => {
+                Some("the reader does not answer a command to its lamps")
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Shared {
@@ -54,8 +75,19 @@ impl Shared {
         (!given_up).then_some(outcome)
     }
 
+    /// The same for the thread that shows feedback; what comes late is no worse for it.
+    pub fn within_panel<T>(&self, call: impl FnOnce() -> T) -> T {
+        let started = clock::mono();
+        self.state().panel = Some(started);
+        let outcome = call();
+        let mut state = self.state();
+        (state.panel, state.panel_hangs) = (None, false);
+        outcome
+    }
+
     pub fn connected(&self, detail: &str) -> Option<ReaderEvent> {
-        self.state().link.connected(|| detail.to_owned())
+        let mut state = self.state();
+        if state.panel_hangs { None } else { state.link.connected(|| detail.to_owned()) }
     }
 
     pub fn lost(&self, detail: &str) -> Option<ReaderEvent> {
@@ -82,22 +114,17 @@ impl Shared {
 
     /// Is the thread stuck in a call at `now`?
     pub fn is_hung(&self, now: Mono) -> bool {
-        self.state().call.is_some_and(|(_, since)| now.since(since) >= HUNG)
+        self.state().hung(now).is_some()
     }
 
     /// Gives the call up, and says so by `say` if that is news: while the lock is held, so that the thread's next
     /// `Connected` can't overtake it.
     pub fn give_up(&self, now: Mono, say: impl FnOnce(ReaderEvent)) {
         let mut state = self.state();
-        let Some((peer, since)) = state.call else { return };
-        if now.since(since) < HUNG {
-            return;
-        }
-        state.call = None;
-        let detail = match peer {
-            Peer::Pcscd => "pcscd does not answer",
-            Peer::Card => "the reader or the card on it does not answer",
-        };
+        let Some(detail) = state.hung(now) else { return };
+        let is_long = |since: Mono| now.since(since) >= HUNG;
+        state.call = state.call.filter(|(_, since)| !is_long(*since));
+        state.panel_hangs |= state.panel.is_some_and(is_long);
         if let Some(event) = state.link.lost(|| detail.to_owned()) {
             say(event);
         }
@@ -166,6 +193,25 @@ mod tests {
         shared.within(Peer::Card, || ());
         assert!(!shared.is_hung(clock::mono().plus(HUNG * 100)));
         shared.give_up(clock::mono().plus(HUNG * 100), |event| panic!("{event:?}"));
+    }
+
+    #[test]
+    fn lamps_that_hang_are_said_once_and_nobody_is_connected_before_they_answer() {
+        let shared = Shared::default();
+        assert!(shared.connected("x").is_some());
+        let mut said = Vec::new();
+        shared.within_panel(|| {
+            let late = clock::mono().plus(HUNG);
+            assert!(!shared.is_hung(clock::mono()));
+            assert!(shared.is_hung(late));
+            shared.give_up(late, |event| said.push(event));
+            assert!(!shared.is_hung(late), "it was given up");
+            assert_eq!(shared.within(Peer::Pcscd, || 7), Some(7), "cards can still be asked for");
+            assert_eq!(shared.connected("x"), None);
+        });
+        let detail = "the reader does not answer a command to its lamps".into();
+        assert_eq!(said, [ReaderEvent::Lost { detail }]);
+        assert!(shared.connected("x").is_some());
     }
 
     #[test]

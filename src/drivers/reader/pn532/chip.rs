@@ -150,10 +150,16 @@ impl<P: AsyncRead + AsyncWrite + Unpin> Chip<P> {
         self.codec.encode(&data, &mut frame)?;
         self.write(&frame).await?;
         let mut until = clock::instant() + ACKNOWLEDGED_WITHIN;
+        let mut acknowledged = false;
         let mut repeats = 0..REPEATS;
         loop {
             match self.frame(until).await?.ok_or(Fault::Silent(command))? {
-                Frame::Ack => until = clock::instant() + within,
+                // One is all that the chip says: a line that goes on saying it must not keep us waiting for ever.
+                Frame::Ack if acknowledged => {}
+                Frame::Ack => {
+                    acknowledged = true;
+                    until = clock::instant() + within;
+                }
                 Frame::Nack | Frame::Error => return Err(Fault::Refused(command)),
                 Frame::Damaged if repeats.next().is_some() => self.write(&NACK).await?,
                 // Another command's late answer, an echo of our own bytes, or more noise than is worth asking about.
@@ -170,6 +176,10 @@ impl<P: AsyncRead + AsyncWrite + Unpin> Chip<P> {
     /// The next frame, if one comes before `until`. Cancelled, it loses nothing.
     async fn frame(&mut self, until: Instant) -> Result<Option<Frame>, Fault> {
         loop {
+            // A line that never falls silent would never let the time-out below have its turn.
+            if clock::instant() >= until {
+                return Ok(None);
+            }
             if let Some(frame) = self.codec.decode(&mut self.inbox)? {
                 return Ok(Some(frame));
             }

@@ -10,6 +10,9 @@
 //!
 //! A serial line loses and invents bytes. So nothing before the start code `00 FF` counts, a frame whose checksum is
 //! wrong is looked through for another start, and no length is believed beyond the chip's own limit.
+//!
+//! The checksum is a sum of bytes, so a 00 that is lost does not show in it: the postamble would be taken for the
+//! checksum, and a UID with a 00 in it would be read as another. What shows it is that no postamble follows.
 
 use std::io;
 
@@ -23,6 +26,7 @@ pub const DATA_MAX: usize = 264;
 const START: [u8; 2] = [0x00, 0xFF];
 pub const ACK: [u8; 6] = [0x00, 0x00, 0xFF, 0x00, 0xFF, 0x00];
 pub const NACK: [u8; 6] = [0x00, 0x00, 0xFF, 0xFF, 0x00, 0x00];
+const POSTAMBLE: &u8 = &0x00;
 const ERROR_TFI: u8 = 0x7F;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,8 +115,12 @@ impl Decoder for Codec {
                     return Ok(Some(Frame::Nack));
                 }
                 Head::Data { head, len } => {
-                    // With its checksum.
-                    let Some(data) = after.get(head..=head + len) else { return Ok(None) };
+                    // With its checksum and its postamble.
+                    let Some(data) = after.get(head..head + len + 2) else { return Ok(None) };
+                    let Some((POSTAMBLE, data)) = data.split_last() else {
+                        self.skip(bytes, START.len());
+                        return Ok(Some(Frame::Damaged));
+                    };
                     if data.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte)) != 0 {
                         self.skip(bytes, START.len());
                         return Ok(Some(Frame::Damaged));
@@ -121,7 +129,7 @@ impl Decoder for Codec {
                         [ERROR_TFI] => Frame::Error,
                         data => Frame::Data(data.to_vec()),
                     };
-                    bytes.advance(START.len() + head + len + 1);
+                    bytes.advance(START.len() + head + len + 2);
                     return Ok(Some(frame));
                 }
             }
@@ -180,11 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_touch_or_lack_their_margins_are_told_apart() {
+    fn frames_that_touch_or_lack_their_first_margin_are_told_apart() {
         let mut bytes = ACK.to_vec();
         bytes.extend(FIRMWARE);
-        // Neither preamble nor postamble: the chip may be told to leave them out.
-        bytes.extend(&FIRMWARE[1..12]);
+        bytes.extend(&FIRMWARE[1..]);
         bytes.extend(ACK);
         assert_eq!(decode(&bytes), [Frame::Ack, firmware(), firmware(), Frame::Ack]);
     }
@@ -195,7 +202,7 @@ mod tests {
         let mut inbox = BytesMut::new();
         for (sent, &byte) in FIRMWARE.iter().enumerate() {
             inbox.extend_from_slice(&[byte]);
-            let expected = if sent == 11 { vec![firmware()] } else { vec![] };
+            let expected = if sent == 12 { vec![firmware()] } else { vec![] };
             assert_eq!(frames(&mut codec, &mut inbox), expected, "after byte {sent}");
         }
     }

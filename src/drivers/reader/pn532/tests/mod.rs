@@ -1,6 +1,9 @@
 //! The driver against a chip played by bytes, over an in-memory line and a clock that stands still: every wait is
 //! exact, and none takes time.
 
+mod nonsense;
+mod panics;
+
 use std::{collections::VecDeque, io};
 
 use tokio::{
@@ -105,6 +108,7 @@ fn frame(data: &[u8]) -> Vec<u8> {
 }
 
 struct Site {
+    restarts: u32,
     events: Receiver<Event>,
     lines: std::sync::Arc<std::sync::Mutex<VecDeque<DuplexStream>>>,
     _task: Handle,
@@ -112,9 +116,9 @@ struct Site {
 
 impl Site {
     fn new(uid_order: UidOrder) -> Self {
-        let (sender, events) = mpsc::channel(16);
+        let (sender, events) = mpsc::channel(64);
         let reader = ReaderId::new("r").unwrap();
-        let config = Config { reader: reader.clone(), port: "/dev/ttyX".into(), baud: 115_200, uid_order };
+        let config = Config { reader, port: "/dev/ttyX".into(), baud: 115_200, uid_order };
         let lines = std::sync::Arc::new(std::sync::Mutex::new(VecDeque::new()));
         let open = {
             let lines = lines.clone();
@@ -124,7 +128,7 @@ impl Site {
             }
         };
         let task = task::spawn(Driver::new(config, sender).run(open));
-        Site { events, lines, _task: Handle { reader, task } }
+        Site { restarts: 0, events, lines, _task: Handle { task } }
     }
 
     /// Plugs the reader in.
@@ -143,10 +147,16 @@ impl Site {
         (site, chip)
     }
 
+    /// What happens next; that it was started over is counted by [`Site::restarts`] alone.
     async fn next(&mut self) -> ReaderEvent {
-        let event = timeout(ms(60_000), self.events.recv()).await.expect("nothing happened").unwrap();
-        let Event::Reader { what, .. } = event else { panic!("{event:?}") };
-        what
+        loop {
+            let event = timeout(ms(60_000), self.events.recv()).await.expect("nothing happened").unwrap();
+            let Event::Reader { what, .. } = event else { panic!("{event:?}") };
+            if !matches!(what, ReaderEvent::Restarted { .. }) {
+                return what;
+            }
+            self.restarts += 1;
+        }
     }
 
     async fn lost(&mut self) -> String {
@@ -156,8 +166,11 @@ impl Site {
     }
 
     fn nothing_said(&mut self) {
-        let said = self.events.try_recv();
-        assert!(said.is_err(), "{said:?}");
+        while let Ok(event) = self.events.try_recv() {
+            let is_restart = matches!(event, Event::Reader { what: ReaderEvent::Restarted { .. }, .. });
+            assert!(is_restart, "{event:?}");
+            self.restarts += 1;
+        }
     }
 }
 
@@ -308,7 +321,9 @@ async fn a_chip_that_is_silent_is_lost_in_bounded_time_and_tried_for_ever() {
         timeout(ms(3_000), chip.line.read_exact(&mut wake)).await.expect("it gave up").unwrap();
         drop(chip);
     }
+    sleep(ms(10)).await;
     site.nothing_said();
+    assert_eq!(site.restarts, 21, "each time it was started over is counted");
     let mut chip = site.plug();
     chip.begin().await;
     assert!(matches!(site.next().await, ReaderEvent::Connected { .. }));
@@ -369,4 +384,58 @@ async fn a_dropped_handle_ends_the_task() {
     drop(site);
     chip.expect(LOOK).await;
     assert_eq!(chip.line.read(&mut [0]).await.unwrap(), 0, "the line is still open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_never_falls_silent_is_lost_in_bounded_time() {
+    // Noise, and a chip that goes on acknowledging.
+    for babble in [&[0x13, 0x00, 0xFF, 0x77, 0x00][..], &ACK] {
+        let (mut site, mut chip) = Site::connected().await;
+        let asked = clock::instant();
+        let (mut reads, mut writes) = tokio::io::split(chip.line);
+        let deaf = async { while reads.read(&mut [0; 64]).await.unwrap_or(0) > 0 {} };
+        let noisy = async {
+            while writes.write_all(babble).await.is_ok() {
+                sleep(ms(1)).await;
+            }
+        };
+        let lost = timeout(ms(60_000), site.lost());
+        let detail = tokio::select! {
+            detail = lost => detail.expect("it listens for ever"),
+            _ = async { tokio::join!(deaf, noisy) } => panic!("the line was closed"),
+        };
+        assert!(detail.contains("no answer to"), "{detail}");
+        assert!(clock::instant() - asked < ms(6_000), "{:?}", clock::instant() - asked);
+        chip = site.plug();
+        drop(chip);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chip_that_comes_and_goes_fills_no_journal() {
+    let (mut site, mut chip) = Site::connected().await;
+    let mut came = 1;
+    let began = clock::instant();
+    while clock::instant() - began < ms(3_600_000) {
+        drop(chip);
+        site.lost().await;
+        chip = site.plug();
+        let mut wake = [0; WAKE.len()];
+        chip.line.read_exact(&mut wake).await.unwrap();
+        assert_eq!(wake, WAKE);
+        chip.begin_awake().await;
+        assert!(matches!(site.next().await, ReaderEvent::Connected { .. }));
+        came += 1;
+    }
+    // Half a minute apart at most, a quarter at least: 120 to 240 times an hour, and a few at first.
+    assert!((120..=260).contains(&came), "{came}");
+    // Once it stays, the next cable that is pulled is put back in no time.
+    for _ in 0..12 {
+        chip.nothing().await;
+    }
+    drop(chip);
+    site.lost().await;
+    let back = clock::instant();
+    site.plug().begin().await;
+    assert!(clock::instant() - back <= ms(500), "{:?}", clock::instant() - back);
 }
