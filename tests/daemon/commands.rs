@@ -119,7 +119,10 @@ fn a_command_out_of_its_time_or_place_is_refused_recorded_and_answered() {
         let mark = line.mark();
         give(&line, &message, false);
         assert_eq!(answer(&line, mark, id), refused(reason));
-        let rejected = events(&site, "command.rejected", id);
+        // What refuses changes nothing, and is answered without waiting for the disk.
+        let rejected = eventually_asking("entry of the refusal", || {
+            Some(events(&site, "command.rejected", id)).filter(|found| !found.is_empty())
+        });
         assert_eq!(rejected.len(), 1, "{id}");
         assert_eq!(rejected[0]["reason"], reason);
     }

@@ -8,6 +8,7 @@ pub mod expiry;
 pub mod keeper;
 mod limits;
 pub mod mqtt;
+mod picked;
 mod poll;
 mod session;
 pub mod tls;

@@ -7,6 +7,7 @@
 //!   mqtt      this file: connection after connection, and how long to wait between two
 //!   session   one connection: what is said and heard on it
 //!   poll      rumqttc's event loop, in a task of its own: a poll that is cancelled can leave a session half made
+//!   picked    what of the journal goes into one message
 //!   bridge · transport · tls · certificates · keeper   the stream under it
 //! ```
 

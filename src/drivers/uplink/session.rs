@@ -29,6 +29,7 @@ use super::{
     keeper::{Keeper, LOOK_EVERY, Login, Ready},
     limits::Limits,
     mqtt::{Config, Journal},
+    picked::Picked,
     poll::{Shown, poll},
     transport::TransportError,
 };
@@ -330,40 +331,22 @@ impl<'a> Session<'a> {
 
     async fn send_events(&mut self, from: u64, through: u64) -> Result<(), LinkError> {
         let most = self.limits.events_bytes(&self.topic("events"));
-        let mut lines = (self.journal.source)(from, through, most);
-        // The source stops at the first that goes beyond the limit, with it.
-        let total: usize = lines.iter().map(|(_, text)| text.len() + 1).sum();
-        if total > most && lines.len() > 1 {
-            lines.pop();
-        }
-        let Some(last) = lines.last().map(|(seq, _)| *seq) else {
-            self.skip(from).await;
+        let Some(Picked { lines, through: looked_at, damaged }) = self.journal.pick(from, through, most) else {
+            tracing::error!(from, through, "the journal does not hold what is to be sent");
             return Ok(());
         };
-        // One that is damaged would make central refuse them all.
-        let damaged: Vec<u64> =
-            lines.extract_if(.., |(_, text)| !is_object(text)).map(|(seq, _)| seq).collect();
         if !damaged.is_empty() {
             say(self.events, UplinkEvent::Unreadable { events: damaged }).await;
         }
-        if lines.is_empty() {
-            say(self.events, UplinkEvent::Skipped { through: last }).await;
+        let Some(last) = lines.last().map(|(seq, _)| *seq) else {
+            say(self.events, UplinkEvent::Skipped { through: looked_at }).await;
             return Ok(());
-        }
+        };
         let texts = lines.iter().map(|(_, text)| text.as_str());
         let message = events(&self.config.inbox.controller, &self.journal.id, texts);
         self.publish("events", false, message)?;
         say(self.events, UplinkEvent::Sent { through: last }).await;
         Ok(())
-    }
-
-    /// Goes on with the first event there is from this one on.
-    async fn skip(&mut self, from: u64) {
-        let next = (self.journal.source)(from, u64::MAX, 0).first().map(|(seq, _)| *seq);
-        match next {
-            Some(next) => say(self.events, UplinkEvent::Skipped { through: next - 1 }).await,
-            None => tracing::error!(from, "the journal does not hold what is to be sent"),
-        }
     }
 
     fn publish(&self, suffix: &str, retain: bool, payload: String) -> Result<(), LinkError> {
@@ -425,10 +408,6 @@ fn subscribed(answer: &SubAck) -> Result<(), LinkError> {
         Some((topic, code)) => Err(LinkError::Refused(format!("{topic} ({code:?})"))),
         None => Ok(()),
     }
-}
-
-fn is_object(text: &str) -> bool {
-    text.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// A `status` that says we are offline: the will of a connection that ended, or of a stranger who had our id.
