@@ -135,3 +135,29 @@ fn every_thousandth_entry_leaves_a_checkpoint() {
     let said = rig.tap("entrance-in", STRANGER);
     assert_eq!(said[..2], ["append 1000 access.denied", "note checkpoint 1000"]);
 }
+
+#[test]
+fn a_clock_set_back_an_hour_moves_neither_a_released_door_nor_a_timed_mode() {
+    let run = |set_back: bool| {
+        let mut rig = Rig::new();
+        rig.board_up("b-1", 0b01);
+        rig.tap("entrance-in", HOST);
+        let mut said = rig.recorded(3);
+        rig.order(1, "side", "unlock 30");
+        rig.recorded(5);
+        if set_back {
+            rig.wall_off_s -= 3600;
+        }
+        // What becomes of both, second by second.
+        let seconds: Vec<(u64, Vec<String>)> = (1..=60).map(|s| (s, rig.later_ms(1000).tick())).collect();
+        for (s, lines) in seconds {
+            let kinds = lines.iter().map(|line| line.split(' ').filter(|word| word.parse::<u64>().is_err()).collect::<Vec<_>>().join(" "));
+            said.extend(kinds.filter(|kind| !kind.contains("clock")).map(|kind| format!("{s} s: {kind}")));
+        }
+        said
+    };
+    let undisturbed = run(false);
+    assert!(undisturbed.iter().any(|line| line.contains("access.not_taken")), "{undisturbed:?}");
+    assert!(undisturbed.iter().any(|line| line.starts_with("30 s: secure b-1/1")), "{undisturbed:?}");
+    assert_eq!(run(true), undisturbed);
+}
