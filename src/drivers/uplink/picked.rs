@@ -41,7 +41,8 @@ mod tests {
 
     /// A journal of these, read as the real one is: until a limit is passed, with the line that passes it.
     fn journal(events: &[(u64, &str)]) -> Journal {
-        let events: Vec<(u64, String)> = events.iter().map(|(seq, text)| (*seq, (*text).to_owned())).collect();
+        let events: Vec<(u64, String)> =
+            events.iter().map(|(seq, text)| (*seq, (*text).to_owned())).collect();
         let source = move |from, through, most| {
             let mut size = 0;
             let within = events.iter().filter(|(seq, _)| (from..=through).contains(seq));
@@ -72,7 +73,11 @@ mod tests {
     fn what_is_damaged_is_left_out_and_named() {
         for damaged in ["", "{\"a\":", "}", "[]", "{\"a\":1}{", "\u{FFFD}"] {
             let picked = journal(&[(1, "{\"a\":1}"), (2, damaged), (3, "{}")]).pick(1, 3, 100).unwrap();
-            assert_eq!((seqs(&picked), picked.through, picked.damaged), (vec![1, 3], 3, vec![2]), "{damaged:?}");
+            assert_eq!(
+                (seqs(&picked), picked.through, picked.damaged),
+                (vec![1, 3], 3, vec![2]),
+                "{damaged:?}"
+            );
         }
         let picked = journal(&[(1, "?"), (2, "?")]).pick(1, 2, 100).unwrap();
         assert_eq!((seqs(&picked), picked.through, picked.damaged), (vec![], 2, vec![1, 2]));

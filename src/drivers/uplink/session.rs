@@ -331,7 +331,8 @@ impl<'a> Session<'a> {
 
     async fn send_events(&mut self, from: u64, through: u64) -> Result<(), LinkError> {
         let most = self.limits.events_bytes(&self.topic("events"));
-        let Some(Picked { lines, through: looked_at, damaged }) = self.journal.pick(from, through, most) else {
+        let Some(Picked { lines, through: looked_at, damaged }) = self.journal.pick(from, through, most)
+        else {
             tracing::error!(from, through, "the journal does not hold what is to be sent");
             return Ok(());
         };
