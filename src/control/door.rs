@@ -62,6 +62,8 @@ pub struct Door {
     rex: Option<bool>,
     /// The last pulse that was asked for and has not ended.
     pulse: Option<u64>,
+    /// Until then a pulse may run of which nothing is known: of before a restart, or one the board did not confirm.
+    strange_until: Option<Mono>,
     pub last: Option<Passed>,
 }
 
@@ -130,7 +132,9 @@ impl Door {
         if self.by_fire.is_some() {
             return false;
         }
-        if self.drive == Drive::Rest && self.pulse.is_none() && self.lock != LockState::Released {
+        let may_be_driven = self.strange_until.is_some_and(|until| now < until);
+        let is_driven = self.pulse.is_some() || self.lock == LockState::Released || may_be_driven;
+        if self.drive == Drive::Rest && !is_driven {
             return false;
         }
         let at = self.exit_until.map_or(now, |exit| exit.max(now));
@@ -155,6 +159,11 @@ impl Door {
 
     pub fn is_held_by_fire(&self) -> bool {
         self.by_fire.is_some()
+    }
+
+    /// Whatever is known of it, the strike may be driven until then.
+    pub fn may_be_driven(&mut self, until: Mono) {
+        self.strange_until = self.strange_until.max(Some(until));
     }
 
     /// A pulse for a passage: for how long, so that it cuts no longer one short.
@@ -221,6 +230,7 @@ impl Door {
         if matches!(self.drive, Drive::Closing { ticket: own, .. } if own == ticket) {
             self.drive = Drive::Rest;
         }
+        self.strange_until = None;
         // A pulse sent after it may have been confirmed only later.
         if self.pulse.is_none_or(|last| last < ticket) {
             self.pulse = None;

@@ -13,7 +13,8 @@ use latchd::{
 };
 use serde_json::{Value, json};
 
-use super::{Lot, disk::JOURNAL};
+use super::disk::JOURNAL;
+use crate::seeds::Lot;
 use crate::site::chain::digest;
 
 pub const CONTROLLER: &str = "oslo-1";

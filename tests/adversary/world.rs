@@ -18,11 +18,11 @@ use latchd::{
 };
 
 use super::{
-    Lot,
     central::{CONTROLLER, Central, uid},
     disk::Disk,
     link::Link,
 };
+use crate::seeds::Lot;
 
 const START: &str = "2026-11-23T09:00:00Z";
 /// What one event may ask for.

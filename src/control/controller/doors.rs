@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::{Asker, Controller, Pulse, Waiting, Wanted};
 use crate::{
     control::{
-        door::Edge,
+        door::{Edge, HELD_PULSE},
         event::{Action, BoardCommand, BoardEvent, Inputs, Recorded, UplinkCommand, Warrant},
         feedback::Feedback,
         index::DoorNo,
         leaf::Input,
     },
-    domain::{BoardId, EntryKind, Now},
+    domain::{BoardId, EntryKind, Mono, Now},
     wire::outgoing::DoorState,
 };
 
@@ -25,6 +25,8 @@ pub(super) fn entry_of(ticket: u64) -> u64 {
     ticket & ((1 << SEQ_BITS) - 1)
 }
 
+/// What a pulse lasts beyond its time: boards count in tenths of a second.
+const PULSE_SLACK: Duration = Duration::from_millis(500);
 /// A journal that grew by a thousand entries a second for eight thousand years would not need more.
 const SEQ_BITS: u32 = 48;
 
@@ -80,6 +82,27 @@ impl Controller {
         }
         self.pulses.insert(ticket, pulse);
         self.actions.push(Action::Board { board, command });
+    }
+
+    /// Whoever was here before us may have driven strikes just before it died; where nothing is recorded, nobody was.
+    pub(super) fn expect_strange_pulses(&mut self, now: Now) {
+        if self.outbox.recorded_through() == 0 {
+            return;
+        }
+        for n in 0..self.doors.len() {
+            let door = DoorNo(n as u16);
+            let until = self.longest_pulse(now, door);
+            if let Some(state) = self.door(door) {
+                state.may_be_driven(until);
+            }
+        }
+    }
+
+    /// When the longest pulse that may have been asked for by now would end.
+    fn longest_pulse(&self, now: Now, door: DoorNo) -> Mono {
+        let settings = self.settings.doors.get(usize::from(door.0));
+        let passage = settings.map_or(HELD_PULSE, |settings| settings.extended.max(settings.strike));
+        now.mono.plus(passage.max(HELD_PULSE) + PULSE_SLACK)
     }
 
     /// Has the strike switched off.
@@ -157,8 +180,10 @@ impl Controller {
         if let Some(settings) = self.settings.doors.get(usize::from(pulse.door.0)) {
             self.counters.not_struck(&settings.board, ticket);
         }
+        let until = self.longest_pulse(now, pulse.door);
         if let Some(door) = self.door(pulse.door) {
             door.gave_up(now.mono, entry_of(ticket));
+            door.may_be_driven(until);
         }
         if let Some(reader) = pulse.reader {
             self.feedback(&reader, Feedback::Fault);

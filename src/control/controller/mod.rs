@@ -257,6 +257,7 @@ impl Controller {
             hasher,
             settings,
         };
+        controller.expect_strange_pulses(now);
         controller.begin(now, why, restored.remarks);
         controller.restore_modes(now, &restored.modes, restored.journal.on_disk);
         let actions = std::mem::take(&mut controller.actions);

@@ -12,6 +12,7 @@ use crate::{
     control::{
         door::{Due, HELD_PULSE},
         event::{Note, Recorded, Warrant},
+        feedback::Feedback,
         index::DoorNo,
         leaf::Input,
         modes::{BY_SCHEDULE, Modes},
@@ -87,6 +88,9 @@ impl Controller {
         let (from, to) = (before.mode(), modes.mode());
         let changes = (from, before.end()) != (to, modes.end());
         let seq = if changes { self.record_mode(now, door, from, by) } else { cause };
+        if matches!(to, DoorMode::LockedDown | DoorMode::Blocked) {
+            self.overtake(now, door);
+        }
         if !to.is_open() {
             return self.lock_now(now, door, seq, asker);
         }
@@ -94,6 +98,25 @@ impl Controller {
             self.wait(now, seq, door, Wanted::Mode, asker);
         } else {
             self.answer_done(asker);
+        }
+    }
+
+    /// Who was let in a moment ago, and whose entry is not on disk yet, comes too late: the door stays shut.
+    fn overtake(&mut self, now: Now, door: DoorNo) {
+        let is_passage = |w: &Waiting| w.door == door && matches!(w.wanted, Wanted::Passage { .. });
+        let overtaken: Vec<u64> =
+            self.waiting.iter().filter(|(_, w)| is_passage(w)).map(|(seq, _)| *seq).collect();
+        for of in overtaken {
+            let Some(Waiting { wanted, asker, .. }) = self.waiting.remove(&of) else { continue };
+            if let Wanted::Passage { reader: Some(reader), .. } = wanted {
+                self.feedback(&reader, Feedback::NotNow);
+                if let Some(door) = self.door_id(door) {
+                    self.record(now, EntryKind::AccessNotTaken { door, of });
+                }
+            }
+            if let Some(Asker { who, .. }) = asker {
+                self.answer(who, Err("another order closed the door before it was opened".into()));
+            }
         }
     }
 

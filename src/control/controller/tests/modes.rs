@@ -348,3 +348,51 @@ fn a_checkpoint_stays_before_a_mode_that_waits_for_the_disk() {
     let said = rig.when(Event::Stopping);
     assert!(said.contains(&"note checkpoint 3".to_owned()), "{said:?}");
 }
+
+#[test]
+fn who_was_let_in_before_a_lockdown_and_waits_for_the_disk_comes_too_late() {
+    for order in ["lock_down", "block"] {
+        let mut rig = connected();
+        rig.tap("entrance-in", HOST);
+        rig.access(1, "entrance");
+        rig.access(2, "side");
+        let said = rig.order(3, "entrance", order);
+        assert!(said.contains(&"show NotNow at entrance-in".to_owned()), "{said:?}");
+        assert!(said.iter().any(|line| line.ends_with("access.not_taken")), "{said:?}");
+        assert!(said.iter().any(|line| line.starts_with("answer 1: another order closed")), "{said:?}");
+        let said = rig.recorded(20);
+        assert!(!said.iter().any(|line| line.starts_with("pulse b-1/0")), "{said:?}");
+        assert!(
+            said.iter().any(|line| line.starts_with("pulse b-1/1")),
+            "another door is none of it: {said:?}"
+        );
+    }
+    let mut rig = connected();
+    rig.tap("entrance-in", HOST);
+    rig.order(1, "entrance", "lock");
+    assert!(
+        rig.recorded(20).iter().any(|line| line.starts_with("pulse b-1/0")),
+        "a locked door lets people in"
+    );
+}
+
+#[test]
+fn a_pulse_of_before_a_restart_and_one_that_may_have_been_driven_end_with_a_lockdown() {
+    let journal = JournalEnd { id: JOURNAL.into(), seq: 7, ..JournalEnd::default() };
+    let start = || Start { journal: journal.clone(), ..Start::default() };
+    let locks_down =
+        |rig: &mut Rig| rig.order(1, "entrance", "lock_down").contains(&"secure b-1/0 #11".to_owned());
+    let mut rig = Rig::from(start());
+    rig.board_up("b-1", CLOSED);
+    assert!(locks_down(&mut rig), "somebody may have been let in a moment before");
+    let mut rig = Rig::from(start());
+    rig.board_up("b-1", CLOSED);
+    assert!(!locks_down(rig.later_ms(16_000)), "no pulse lasts that long");
+
+    let mut rig = connected();
+    rig.tap("entrance-in", HOST);
+    rig.recorded(3);
+    rig.board("b-1", BoardEvent::Failed { ticket: 3, detail: "no echo".into() });
+    let said = rig.order(1, "entrance", "lock_down");
+    assert!(said.iter().any(|line| line.starts_with("secure b-1/0")), "{said:?}");
+}
