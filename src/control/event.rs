@@ -47,6 +47,10 @@ pub enum ReaderEvent {
     Tap(Uid),
     /// Something was in the field and could not be read (a length that is no UID's, a card torn away).
     Unreadable { detail: String },
+    /// Somebody has opened the reader or taken it off the wall, or has put it back. Said once a change.
+    Tamper { is_tampered: bool, detail: String },
+    /// Its own supply fails, or is well again. Said once a change.
+    Power { is_failing: bool },
 }
 
 /// What a member is told at the reader, by light and sound.

@@ -2,8 +2,8 @@
 //!
 //! The daemon itself starts in spite of them: doors go on from the cache, and the link says why there is none.
 
-use super::config::Config;
-use crate::drivers::clock;
+use super::config::{Config, ReaderDriver};
+use crate::drivers::{clock, reader::osdp::key_file};
 
 /// A sentence for each file that can't be used as it is.
 #[derive(Debug, Default)]
@@ -22,5 +22,20 @@ pub fn check(config: &Config) -> Findings {
         let list = if error.is_unseen() { &mut findings.unseen } else { &mut findings.mistakes };
         list.push(error.to_string());
     }
+    readers(config, &mut findings);
     findings
+}
+
+/// The keys of OSDP readers.
+fn readers(config: &Config, findings: &mut Findings) {
+    for reader in &config.readers {
+        let ReaderDriver::Osdp { key_file: Some(path), .. } = &reader.driver else { continue };
+        if let Err(error) = key_file::read(path) {
+            let list = if error.is_unseen() { &mut findings.unseen } else { &mut findings.mistakes };
+            list.push(format!("reader {}: {error}", reader.id.value));
+        }
+        findings
+            .unseen
+            .extend(key_file::too_open(path).map(|said| format!("reader {}: {said}", reader.id.value)));
+    }
 }

@@ -136,6 +136,8 @@ struct ReaderState {
     link: Link,
     last_tap: Option<At>,
     last_reason: Option<String>,
+    is_tampered: bool,
+    power_fails: bool,
 }
 
 #[derive(Debug)]

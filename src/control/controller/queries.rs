@@ -134,6 +134,9 @@ impl Controller {
                     detail: state.link.detail,
                     last_tap: state.last_tap.map(At::floor_ms),
                     last_reason: state.last_reason,
+                    insecure: r.is_insecure,
+                    tamper: state.is_tampered,
+                    fault: state.power_fails.then(|| "its power supply fails".to_owned()),
                 }
             })
             .collect()

@@ -15,16 +15,16 @@ mod tests;
 use std::{convert::Infallible, time::Duration};
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     sync::mpsc::Sender,
     task,
     time::{Instant, sleep},
 };
-use tokio_serial::{ClearBuffer, SerialPort as _, SerialStream};
+use tokio_serial::SerialStream;
 
 use self::chip::{Chip, Fault, Found};
 use super::{
     UidOrder,
+    line::Line,
     link::Link,
     presence::{Presence, Sighting},
 };
@@ -91,18 +91,6 @@ pub fn spawn(config: Config, events: Sender<Event>) -> Handle {
     // Exclusive by default: a second latchd, or a modem manager, would eat the answers.
     let open = move || SerialStream::open(&line);
     Handle { reader, task: task::spawn(Driver::new(config, events).run(open)) }
-}
-
-/// A line that can be thrown away without waiting for it.
-trait Line: AsyncRead + AsyncWrite + Unpin + Send {
-    fn discard(self);
-}
-
-impl Line for SerialStream {
-    fn discard(self) {
-        // Closing a tty waits until all is sent, up to 30 s: so nothing is left to send. Fails where it is gone.
-        drop(self.clear(ClearBuffer::All));
-    }
 }
 
 struct Driver {

@@ -13,7 +13,7 @@
 //! Which way round the bytes come is the configuration's `uid_order`, after this. `osdp_FMT`, deprecated in 2.2, is
 //! taken where it is a UID's hexadecimal digits.
 
-use osdp::reply::{Fmt, Raw};
+use osdp::reply::{Fmt, Raw, Reply};
 
 use crate::domain::{Uid, UidError};
 
@@ -32,6 +32,17 @@ pub enum CardError {
     SecondReader(u8),
     #[error("the reader read it backwards")]
     Backwards,
+}
+
+/// The card in a reply, if it is about one.
+pub fn of(reply: &Reply) -> Option<Result<Uid, CardError>> {
+    if let Reply::Raw(raw) = reply {
+        return Some(of_bits(raw));
+    }
+    if let Reply::Fmt(fmt) = reply {
+        return Some(of_text(fmt));
+    }
+    None
 }
 
 /// The UID in an `osdp_RAW`.

@@ -53,6 +53,18 @@ impl Framer {
         }
     }
 
+    /// No more bytes come: what has begun is none, and a whole packet may lie behind its start, as noise that looks like
+    /// one may come before an answer.
+    pub fn packet_behind(&mut self) -> Option<Vec<u8>> {
+        while !self.bytes.is_empty() {
+            self.bytes.drain(..1);
+            if let Some(packet) = self.packet() {
+                return Some(packet);
+            }
+        }
+        None
+    }
+
     /// Whether something that may be a packet has begun.
     pub fn is_within(&self) -> bool {
         !self.bytes.is_empty()
@@ -98,6 +110,15 @@ mod tests {
         assert_eq!((framer.take_damaged(), framer.take_damaged()), (1, 0));
         let torn = [&[0x53, 0x85, 0x0C, 0x00][..], &POLL].concat();
         assert_eq!(packets(&mut framer, &torn), [POLL]);
+    }
+
+    #[test]
+    fn a_packet_behind_noise_that_looks_like_a_beginning_is_found_when_no_more_comes() {
+        let mut framer = Framer::default();
+        assert!(packets(&mut framer, &[&[0x53, 0x11][..], &[0x53, 0x00, 0x53], &POLL].concat()).is_empty());
+        assert!(framer.is_within());
+        assert_eq!((framer.packet_behind(), framer.packet_behind()), (Some(POLL.to_vec()), None));
+        assert!(!framer.is_within());
     }
 
     #[test]
