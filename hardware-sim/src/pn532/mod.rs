@@ -13,7 +13,6 @@
 mod chip;
 mod frame;
 mod line;
-mod pty;
 mod target;
 pub mod verb;
 
@@ -25,9 +24,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use chip::Seen;
-pub use pty::PtyError;
 pub use target::{NotTypeA, Target};
 
+pub use crate::pty::PtyError;
 use crate::record::Entry;
 use crate::time;
 use crate::uid::CardUid;

@@ -1,4 +1,4 @@
-//! `latch-sim reader`: a reader on a serial line as a process, which says what happens and takes orders.
+//! `latch-sim reader pn532`: a reader on a serial line as a process, which says what happens and takes orders.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -24,25 +24,16 @@ Orders, one a line, on the control socket and on standard input:
   hang | wake             deaf and dumb though plugged in; well again
 A UID is 4, 7 or 10 bytes in hex. Each order is answered by `ok`, or by `error:` and a sentence.";
 
-/// A card reader on a serial line
+/// A PN532, on a pty
 #[derive(Debug, clap::Args)]
+#[command(after_help = ORDERS)]
 pub struct Args {
-    #[command(subcommand)]
-    reader: Reader,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Reader {
-    /// A PN532, on a pty
-    #[command(after_help = ORDERS)]
-    Pn532 {
-        /// Where to link the pty to: what the daemon's configuration names as `port`
-        #[arg(long, value_name = "PATH")]
-        pty: PathBuf,
-        /// A Unix socket that takes orders
-        #[arg(long, value_name = "SOCKET")]
-        control: Option<PathBuf>,
-    },
+    /// Where to link the pty to: what the daemon's configuration names as `port`
+    #[arg(long, value_name = "PATH")]
+    pty: PathBuf,
+    /// A Unix socket that takes orders
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
 }
 
 /// Why the verb failed.
@@ -58,7 +49,7 @@ pub enum VerbError {
 
 impl Args {
     pub fn run(self) -> Result<(), VerbError> {
-        let Reader::Pn532 { pty, control } = self.reader;
+        let Args { pty, control } = self;
         let reader = Arc::new(Pn532::start(&pty)?);
         say(format_args!("PN532 at {}", pty.display()));
         let (watched, start) = (Arc::downgrade(&reader), time::now());
