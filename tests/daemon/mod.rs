@@ -13,6 +13,7 @@ mod lifecycle;
 mod link;
 mod modes;
 mod neighbours;
+mod osdp;
 mod outage;
 mod renewal;
 mod revocation;

@@ -118,7 +118,7 @@ mod tests {
     fn a_command_is_found_among_noise() {
         // The standard's example of an identity request, with a mark before it.
         let id = [0x53, 0x00, 0x09, 0x00, 0x04, 0x61, 0x00, 0xC0, 0x66];
-        let mut buffer = [&[0x00, 0x53, 0x53, 0xFF][..], &id, &[0xFF, 0x53]].concat();
+        let mut buffer = [&[0x00, 0x53, 0x53, 0xFF, 0xFF][..], &id, &[0xFF, 0x53]].concat();
         let command = take(&mut buffer).unwrap();
         assert_eq!((command.address, command.sequence, command.code), (0, 0, 0x61));
         assert_eq!((command.data, command.block), (vec![0], None));
