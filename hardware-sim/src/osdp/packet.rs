@@ -77,17 +77,16 @@ pub fn reply(
     data: &[u8],
     behind: usize,
 ) -> Vec<u8> {
-    let mut bytes = vec![START, address | REPLY, 0, 0, sequence | WITH_CRC];
+    let block_length = block.map_or(0, |block| block.len() + 1);
+    let length = 5 + block_length + 1 + data.len() + behind + 2;
+    let control = sequence | WITH_CRC | if block.is_some() { WITH_BLOCK } else { 0 };
+    let mut bytes = vec![START, address | REPLY, (length & 0xFF) as u8, (length >> 8) as u8, control];
     if let Some(block) = block {
-        bytes[4] |= WITH_BLOCK;
-        bytes.push(u8::try_from(block.len() + 1).unwrap_or(u8::MAX));
+        bytes.push(u8::try_from(block_length).unwrap_or(u8::MAX));
         bytes.extend(block);
     }
     bytes.push(code);
     bytes.extend(data);
-    let length = bytes.len() + behind + 2;
-    bytes[2] = (length & 0xFF) as u8;
-    bytes[3] = (length >> 8) as u8;
     bytes
 }
 

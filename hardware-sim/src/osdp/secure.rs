@@ -22,11 +22,16 @@ fn decrypted(key: &Block, block: Block) -> Block {
 }
 
 fn xor(a: &Block, b: &Block) -> Block {
-    std::array::from_fn(|n| a[n] ^ b[n])
+    let mut out = *a;
+    out.iter_mut().zip(b).for_each(|(byte, other)| *byte ^= other);
+    out
 }
 
 fn joined(a: [u8; 8], b: [u8; 8]) -> Block {
-    std::array::from_fn(|n| if n < 8 { a[n] } else { b[n - 8] })
+    let mut block = [0; 16];
+    block[..8].copy_from_slice(&a);
+    block[8..].copy_from_slice(&b);
+    block
 }
 
 /// A handshake that waits for the host's proof, or a session.
@@ -78,16 +83,15 @@ impl Session {
     /// The MAC of a packet so far; the next begins from it.
     pub fn mac(&mut self, bytes: &[u8]) -> [u8; 4] {
         let mut padded = bytes.to_vec();
-        if padded.len() % 16 != 0 {
+        if !padded.len().is_multiple_of(16) {
             padded.push(0x80);
             padded.resize(padded.len().next_multiple_of(16), 0);
         }
         let mut state = self.last;
-        let blocks = padded.len() / 16;
-        for (n, chunk) in padded.chunks_exact(16).enumerate() {
-            let chunk: Block = std::array::from_fn(|n| chunk[n]);
-            let key = if n + 1 == blocks { &self.mac_2 } else { &self.mac_1 };
-            state = encrypted(key, xor(&state, &chunk));
+        let (blocks, _) = padded.as_chunks::<16>();
+        for (n, block) in blocks.iter().enumerate() {
+            let key = if n + 1 == blocks.len() { &self.mac_2 } else { &self.mac_1 };
+            state = encrypted(key, xor(&state, block));
         }
         self.last = state;
         [state[0], state[1], state[2], state[3]]
@@ -104,9 +108,8 @@ impl Session {
         padded.resize(padded.len().next_multiple_of(16), 0);
         let mut before = self.vector();
         let mut out = Vec::with_capacity(padded.len());
-        for chunk in padded.chunks_exact(16) {
-            let chunk: Block = std::array::from_fn(|n| chunk[n]);
-            before = encrypted(&self.cipher, xor(&before, &chunk));
+        for block in padded.as_chunks::<16>().0 {
+            before = encrypted(&self.cipher, xor(&before, block));
             out.extend(before);
         }
         out
@@ -119,7 +122,7 @@ impl Session {
             out.extend(xor(&before, &decrypted(&self.cipher, block)));
             before = block;
         }
-        let end = out.iter().rposition(|&byte| byte != 0).filter(|&at| out[at] == 0x80)?;
+        let end = out.iter().rposition(|&byte| byte != 0).filter(|&at| out.get(at) == Some(&0x80))?;
         out.truncate(end);
         Some(out)
     }

@@ -96,9 +96,9 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Wire<L> {
         packet: impl Fn(&mut Framer) -> Option<Vec<u8>>,
     ) -> Option<Answer> {
         while let Some(packet) = packet(&mut self.framer) {
-            match channel.hear(&packet) {
-                Heard::NotOurs => {}
-                heard => return Some(Answer::Heard(heard)),
+            let heard = channel.hear(&packet);
+            if heard != Heard::NotOurs {
+                return Some(Answer::Heard(heard));
             }
         }
         None

@@ -14,6 +14,9 @@
 //! Cards that a reader kept while nobody asked are no taps: who held them up has gone. So nothing counts until it has
 //! said once that it has nothing.
 
+mod beginning;
+mod news;
+
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::{
@@ -22,28 +25,23 @@ use tokio::{
     time::Instant,
 };
 
+use self::beginning::Failure;
 use super::{
     Error, Trouble,
     exchange::{Answer, Fault, Wire},
-    identity::{Abilities, describe},
-    key_file, signals,
+    identity::Abilities,
+    signals,
 };
 use crate::{
     control::{Event, Feedback, ReaderEvent},
-    domain::{Mono, Uid},
+    domain::Mono,
     drivers::{
         backoff::Backoff,
         clock,
-        reader::{
-            link::Link,
-            presence::{Presence, Sighting},
-        },
+        reader::{link::Link, presence::Presence},
         seldom::Seldom,
     },
-    wire::osdp::{
-        Cap, Channel, Command, Heard, Id, LStatR, LocalStatus, PdCap, PdId, Poll, Reply,
-        card::{self, CardError},
-    },
+    wire::osdp::{Channel, Command, Heard, LStatR, LocalStatus, Poll, Reply, card},
 };
 
 /// How often a reader is asked for cards, as far as the line has time.
@@ -54,8 +52,6 @@ const STATUS_EVERY: Duration = Duration::from_secs(10);
 const LOST_AFTER: Duration = Duration::from_secs(2);
 /// Times a command is said before it counts as unanswered.
 const TRIES: u8 = 3;
-/// In a handshake, which begins anew anyway.
-const HANDSHAKE_TRIES: u8 = 2;
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_CAP: Duration = Duration::from_secs(2);
 /// Well for so long, it has overcome what was wrong.
@@ -73,18 +69,6 @@ pub enum Ended {
 impl From<Fault> for Ended {
     fn from(fault: Fault) -> Self {
         Ended::Line(fault)
-    }
-}
-
-/// Why there is no conversation.
-enum Failure {
-    Ended(Ended),
-    Trouble(Trouble),
-}
-
-impl<T: Into<Trouble>> From<T> for Failure {
-    fn from(trouble: T) -> Self {
-        Failure::Trouble(trouble.into())
     }
 }
 
@@ -214,91 +198,6 @@ impl Peripheral {
         }
     }
 
-    /// Begins a conversation. What it says of itself counts only once it is secure, where it is to be.
-    async fn begin<L>(&mut self, wire: &mut Wire<L>) -> Result<(String, Option<LStatR>), Failure>
-    where
-        L: AsyncRead + AsyncWrite + Unpin,
-    {
-        self.channel = Channel::new(self.config.address);
-        let mut id = self.identity(wire, 1).await?;
-        if let Some(path) = self.config.key_file.clone() {
-            let key = key_file::read_beside(path).await?;
-            let mut chance = [0; 8];
-            getrandom::fill(&mut chance).map_err(Trouble::Chance)?;
-            let challenge = self.channel.challenge(&key, chance)?;
-            self.answer(wire, &challenge, HANDSHAKE_TRIES, "the challenge").await?;
-            let proof = self.channel.prove()?;
-            self.answer(wire, &proof, HANDSHAKE_TRIES, "the proof").await?;
-            id = self.identity(wire, HANDSHAKE_TRIES).await?;
-        }
-        let capabilities = match self.ask(wire, &Command::Cap(Cap::standard()), "what it can").await? {
-            Reply::PdCap(capabilities) => capabilities,
-            // From before there were any.
-            Reply::Nak(_) => PdCap::new(Vec::new()),
-            _ => return Err(Trouble::Nonsense("what it can").into()),
-        };
-        let status = match self.ask(wire, &Command::LocalStatus(LocalStatus), "its status").await? {
-            Reply::LStatR(status) => Some(status),
-            _ => None,
-        };
-        self.abilities = Abilities::of(&capabilities);
-        let channel = if self.channel.is_secure() { "secure channel" } else { "clear text, insecure" };
-        let (address, port) = (self.config.address, &self.port);
-        Ok((format!("OSDP address {address} on {port}, {channel}: {}", describe(&id, &capabilities)), status))
-    }
-
-    async fn identity<L>(&mut self, wire: &mut Wire<L>, tries: u8) -> Result<PdId, Failure>
-    where
-        L: AsyncRead + AsyncWrite + Unpin,
-    {
-        const WHAT: &str = "who it is";
-        let question = self.channel.say(&Command::Id(Id::standard()))?;
-        match self.answer(wire, &question, tries, WHAT).await? {
-            Reply::PdId(id) => Ok(id),
-            Reply::Nak(_) => {
-                Err(Trouble::Nak("to say who it is; does it want a secure channel (key_file)?").into())
-            }
-            _ => Err(Trouble::Nonsense(WHAT).into()),
-        }
-    }
-
-    async fn ask<L>(
-        &mut self,
-        wire: &mut Wire<L>,
-        command: &Command,
-        what: &'static str,
-    ) -> Result<Reply, Failure>
-    where
-        L: AsyncRead + AsyncWrite + Unpin,
-    {
-        let question = self.channel.say(command)?;
-        self.answer(wire, &question, HANDSHAKE_TRIES, what).await
-    }
-
-    async fn answer<L>(
-        &mut self,
-        wire: &mut Wire<L>,
-        question: &[u8],
-        tries: u8,
-        what: &'static str,
-    ) -> Result<Reply, Failure>
-    where
-        L: AsyncRead + AsyncWrite + Unpin,
-    {
-        let mut trouble = Trouble::Silent(self.baud);
-        for _ in 0..tries {
-            let answer = wire.exchange(&mut self.channel, question).await;
-            match answer.map_err(|fault| Failure::Ended(fault.into()))? {
-                Answer::Heard(Heard::Reply(reply)) => return Ok(reply),
-                Answer::Heard(Heard::Unknown(_)) => return Err(Trouble::Nonsense(what).into()),
-                Answer::Heard(Heard::Refused(refusal)) => return Err(refusal.into()),
-                Answer::Heard(Heard::Busy) => trouble = Trouble::Busy,
-                Answer::Heard(Heard::NotOurs) | Answer::Silent => {}
-            }
-        }
-        Err(trouble.into())
-    }
-
     async fn be_live(&mut self, introduction: String, status: Option<LStatR>) -> Result<(), Ended> {
         let now = clock::instant();
         self.live_since = Some(now);
@@ -412,48 +311,6 @@ impl Peripheral {
             (reply, _) => {
                 tracing::debug!(reader = %self.config.reader, code = reply.code().as_byte(), "not for us");
             }
-        }
-        Ok(())
-    }
-
-    async fn take_card(&mut self, card: Result<Uid, CardError>) -> Result<(), Ended> {
-        // A reader with a key is in no conversation but a secure one; and this is where it would matter.
-        if self.config.key_file.is_some() && !self.channel.is_secure() {
-            return Ok(());
-        }
-        let now = self.mono();
-        let uid = card.map(|uid| self.config.uid_order.apply(uid));
-        if self.keeps_old_cards {
-            if let Ok(uid) = uid {
-                self.presence.lying(now, uid);
-            }
-            tracing::debug!(reader = %self.config.reader, "a card that was read before the reader could say so");
-            return Ok(());
-        }
-        let event = match uid {
-            Ok(uid) => (self.presence.seen(now, uid) == Sighting::Tap).then_some(ReaderEvent::Tap(uid)),
-            Err(error) => {
-                if let Some(left_out) = self.unreadable.may(now) {
-                    tracing::info!(reader = %self.config.reader, %error, left_out, "a card could not be read");
-                }
-                let is_new = self.presence.seen_nameless(now) == Sighting::Tap;
-                is_new.then(|| ReaderEvent::Unreadable { detail: error.to_string() })
-            }
-        };
-        self.say(event).await
-    }
-
-    async fn note_status(&mut self, status: LStatR) -> Result<(), Ended> {
-        let (is_tampered, power_fails) = (status.tamper != 0, status.power != 0);
-        if std::mem::replace(&mut self.is_tampered, is_tampered) != is_tampered {
-            let detail = match is_tampered {
-                true => "begin: the reader was opened or taken off the wall",
-                false => "end: the reader is closed and in its place again",
-            };
-            self.say(Some(ReaderEvent::Tamper { is_tampered, detail: detail.into() })).await?;
-        }
-        if std::mem::replace(&mut self.power_fails, power_fails) != power_fails {
-            self.say(Some(ReaderEvent::Power { is_failing: power_fails })).await?;
         }
         Ok(())
     }
