@@ -264,12 +264,8 @@ fn osdp_readers_share_a_line_with_different_addresses_and_one_speed() {
         osdp(&speeds.each_ref().map(String::as_str)),
         ["31:8 readers[1].baud: 38400 on /dev/a, where another has 9600"]
     );
-    let other = [
-        with(a, "address = 1\n[[readers]]\nid = \"p\"\ndoor = \"front\"\ndriver = \"pn532\""),
-        String::new(),
-    ];
-    let found = osdp(&[&other[0], a]);
-    assert_eq!(found, ["28:1 readers[1].address: missing; expected the reader's address, 0 to 126"]);
+    let found = osdp(&[&with(a, "address = 1"), a]);
+    assert_eq!(found, ["24:1 readers[1].address: missing; expected the reader's address, 0 to 126"]);
     let mixed = format!("{a}address = 1\n[[readers]]\nid = \"p\"\ndoor = \"front\"\ndriver = \"pn532\"\n{a}");
     assert_eq!(osdp(&[&mixed]), ["28:8 readers[1].port: /dev/a is a line of OSDP readers"]);
 }

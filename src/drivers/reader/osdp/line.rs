@@ -30,7 +30,7 @@ pub struct Driver {
     baud: u32,
     peripherals: Vec<Peripheral>,
     open_retry: Backoff,
-    /// Before this nobody who is away is tried, where others are live.
+    /// Before this nobody who was tried in vain is tried again, where others are live.
     away_from: Instant,
     started: Instant,
     noise: Seldom,
@@ -114,15 +114,18 @@ impl Driver {
             self.away_from = clock::instant() + AFTER_SILENCE;
         }
         self.note_noise(wire.take_damaged());
+        for peripheral in &mut self.peripherals {
+            peripheral.say_if_lost().await?;
+        }
         Ok(())
     }
 
     /// Who is due first, and when.
     fn next(&self) -> Option<(usize, Instant)> {
         let somebody_is_live = self.peripherals.iter().any(Peripheral::is_live);
-        let due = |p: &Peripheral| match p.is_live() || !somebody_is_live {
-            true => p.due(),
-            false => p.due().max(self.away_from),
+        let due = |p: &Peripheral| match somebody_is_live && p.is_in_trouble() {
+            true => p.due().max(self.away_from),
+            false => p.due(),
         };
         self.peripherals.iter().map(due).enumerate().min_by_key(|(_, due)| *due)
     }

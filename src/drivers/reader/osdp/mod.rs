@@ -66,15 +66,13 @@ pub struct Peripheral {
     pub uid_order: UidOrder,
 }
 
-/// Why one reader is no use at the moment.
+/// Why a whole line is no use at the moment.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{port} can't be opened: {source}; is it plugged in, and may latchd use it (group dialout)?")]
     Open { port: String, source: tokio_serial::Error },
     #[error("OSDP on {port}: {source}")]
     Line { port: String, source: Fault },
-    #[error("OSDP address {address} on {port}: {source}")]
-    Peripheral { port: String, address: u8, source: Trouble },
 }
 
 /// What is wrong with one address, while the line is well.

@@ -98,6 +98,8 @@ pub struct Peripheral {
     channel: Channel,
     /// In a conversation since.
     live_since: Option<Instant>,
+    /// Why it is not. `None`: it has not been tried since the line was opened.
+    trouble: Option<Trouble>,
     unanswered: Option<Unanswered>,
     /// When it is to be spoken to.
     due: Instant,
@@ -130,6 +132,7 @@ impl Peripheral {
             events,
             link: Link::default(),
             live_since: None,
+            trouble: None,
             unanswered: None,
             due: now,
             heard_at: now,
@@ -152,6 +155,11 @@ impl Peripheral {
         self.live_since.is_some()
     }
 
+    /// Away, and tried in vain.
+    pub fn is_in_trouble(&self) -> bool {
+        !self.is_live() && self.trouble.is_some()
+    }
+
     pub fn due(&self) -> Instant {
         self.due
     }
@@ -167,6 +175,7 @@ impl Peripheral {
     /// The port is closed, or could not be opened.
     pub async fn line_is_gone(&mut self, why: &Error) -> Result<(), Ended> {
         self.be_away();
+        self.trouble = None;
         self.due = clock::instant();
         let event = self.link.lost(|| why.to_string());
         self.say(event).await
@@ -192,10 +201,22 @@ impl Peripheral {
             Err(Failure::Ended(ended)) => Err(ended),
             Err(Failure::Trouble(trouble)) => {
                 self.due = clock::instant() + self.retry.wait();
-                let is_lost = clock::instant() - self.heard_at >= LOST_AFTER;
-                if is_lost { self.say_lost(trouble).await } else { Ok(()) }
+                self.trouble = Some(trouble);
+                Ok(())
             }
         }
+    }
+
+    /// Says that it is lost, when that is so and news. To be asked again and again.
+    pub async fn say_if_lost(&mut self) -> Result<(), Ended> {
+        let falls_again_and_again = self.falls >= FALLS;
+        let is_lost = falls_again_and_again || clock::instant() - self.heard_at >= LOST_AFTER;
+        let Some(source) = self.trouble.as_ref().filter(|_| !self.is_live() && is_lost) else {
+            return Ok(());
+        };
+        let (port, address) = (&self.port, self.config.address);
+        let event = self.link.lost(|| format!("OSDP address {address} on {port}: {source}"));
+        self.say(event).await
     }
 
     async fn be_live(&mut self, introduction: String, status: Option<LStatR>) -> Result<(), Ended> {
@@ -229,7 +250,10 @@ impl Peripheral {
             Some(question) => question,
             None => match self.next_question(began) {
                 Ok(question) => question,
-                Err(trouble) => return self.fall(trouble).await,
+                Err(trouble) => {
+                    self.fall(trouble);
+                    return Ok(());
+                }
             },
         };
         self.due = began + POLL_EVERY;
@@ -242,15 +266,16 @@ impl Peripheral {
                 self.was_heard(since);
                 tracing::debug!(reader = %self.config.reader, code, "an answer of a kind nobody knows");
             }
-            Answer::Heard(Heard::Refused(refusal)) => return self.fall(refusal.into()).await,
+            Answer::Heard(Heard::Refused(refusal)) => self.fall(refusal.into()),
             Answer::Heard(Heard::Busy) if clock::instant() - self.heard_at < LOST_AFTER => {
                 self.unanswered = Some(question);
             }
-            Answer::Heard(Heard::Busy) => return self.fall(Trouble::Busy).await,
+            Answer::Heard(Heard::Busy) => self.fall(Trouble::Busy),
             Answer::Heard(Heard::NotOurs) | Answer::Silent => {
                 question.misses += 1;
                 if question.misses >= TRIES {
-                    return self.fall(Trouble::Silent(self.baud)).await;
+                    self.fall(Trouble::Silent(self.baud));
+                    return Ok(());
                 }
                 self.unanswered = Some(question);
             }
@@ -284,7 +309,7 @@ impl Peripheral {
     }
 
     /// Out of the conversation: begun anew at once, unless that goes on and on.
-    async fn fall(&mut self, trouble: Trouble) -> Result<(), Ended> {
+    fn fall(&mut self, trouble: Trouble) {
         self.be_away();
         let now = clock::instant();
         self.due = if self.falls == 0 { now } else { now + self.retry.wait() };
@@ -292,7 +317,7 @@ impl Peripheral {
         if let Some(left_out) = self.fell.may(self.mono()) {
             tracing::warn!(reader = %self.config.reader, %trouble, left_out, "the conversation is begun anew");
         }
-        if self.falls < FALLS { Ok(()) } else { self.say_lost(trouble).await }
+        self.trouble = Some(trouble);
     }
 
     async fn take(&mut self, asked: Asked, reply: Reply) -> Result<(), Ended> {
@@ -303,7 +328,7 @@ impl Peripheral {
             (Reply::LStatR(status), _) => return self.note_status(status).await,
             (Reply::Ack(_), Asked::Cards) => self.keeps_old_cards = false,
             (Reply::Ack(_), _) => {}
-            (Reply::Nak(_), Asked::Cards) => return self.fall(Trouble::Nak("to be asked for cards")).await,
+            (Reply::Nak(_), Asked::Cards) => self.fall(Trouble::Nak("to be asked for cards")),
             (Reply::Nak(_), Asked::Status) => self.status_due = None,
             (Reply::Nak(_), Asked::ToShow) => {
                 tracing::debug!(reader = %self.config.reader, "it can't show what it says it can");
@@ -313,12 +338,6 @@ impl Peripheral {
             }
         }
         Ok(())
-    }
-
-    async fn say_lost(&mut self, source: Trouble) -> Result<(), Ended> {
-        let (port, address) = (&self.port, self.config.address);
-        let event = self.link.lost(|| Error::Peripheral { port: port.clone(), address, source }.to_string());
-        self.say(event).await
     }
 
     async fn say(&self, what: Option<ReaderEvent>) -> Result<(), Ended> {

@@ -164,14 +164,14 @@ async fn a_reader_from_before_capabilities_shows_nothing_and_still_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mute_reader_is_lost_within_seconds_tried_for_ever_and_does_not_slow_the_other() {
-    let mut site = Site::new(2);
+async fn mute_readers_are_lost_within_seconds_tried_for_ever_and_do_not_slow_the_one_that_answers() {
+    let mut site = Site::new(5);
     let mut line = site.plug();
     let (mut polls, mut tries, mut said) = (0, 0, Vec::new());
     let began = clock::instant();
     while clock::instant() - began < ms(20_000) {
         let heard = line.hear().await;
-        if heard.address == 1 {
+        if heard.address > 0 {
             tries += 1;
             continue;
         }
@@ -188,14 +188,16 @@ async fn a_mute_reader_is_lost_within_seconds_tried_for_ever_and_does_not_slow_t
             said.push((clock::instant() - began, format!("{event:?}")));
         }
     }
-    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(said.len(), 5, "{said:?}");
     assert!(said[0].1.contains("r-0") && said[0].1.contains("Connected"));
-    assert!(said[1].1.contains("r-1") && said[1].1.contains("no answer in time"), "{said:?}");
-    assert!(said[1].0 >= ms(2_000) && said[1].0 <= ms(4_500), "{said:?}");
+    for (after, lost) in &said[1..] {
+        assert!(lost.contains("Lost") && lost.contains("no answer in time"), "{lost}");
+        assert!(*after >= ms(2_000) && *after <= ms(3_500), "{said:?}");
+    }
     // Of 400, all but those during the tries, which cost 200 ms each.
-    assert!((5..=20).contains(&tries), "{tries} tries");
-    assert!(polls >= 320, "{polls} polls beside {tries} tries");
-    // It is plugged in after an hour.
+    assert!((12..=22).contains(&tries), "{tries} tries");
+    assert!(polls >= 300, "{polls} polls beside {tries} tries");
+    // One is plugged in after all.
     let heard = loop {
         let heard = line.hear().await;
         if heard.address == 1 {
