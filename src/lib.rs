@@ -5,7 +5,7 @@
 //!  ┌───────────┐  Tap(uid)    ┌────────────────────────────────────────┐ Pulse(Warrant) ┌──────────────┐
 //!  │ pcsc      │ ───────────► │  tap ──► decide ──► record ──► release │ ─────────────► │ modbus board │
 //!  │ pn532     │  Link up/lost│           ▲          │ ▲  ▲             │ Secure         │ strike       │
-//!  │           │ ◄─────────── │         index        │ │  │             │ ◄───────────── │ contact, REX │
+//!  │ osdp      │ ◄─────────── │         index        │ │  │             │ ◄───────────── │ contact, REX │
 //!  └───────────┘  feedback    │           ▲    Append│ │Recorded        │  inputs, link  └──────────────┘
 //!    CENTRAL                  │           │          │ │  │             │
 //!  ┌───────────┐  Feed        │  receive ─┴─ apply   │ │  │             │  Reading{mono,wall,synchronised}
@@ -44,7 +44,7 @@
 //! | [`daemon`] | configuration, start, reload, the one loop ([`daemon::run`]), the control socket |
 //! | [`drivers`] | one folder a port: `reader/`, `door/`, `store/`, `uplink/`, `metrics/`; the only clock reads |
 //! | [`control`] | the controller: [`control::Controller::handle`], the decision, the index, door machines, sync, commands, outbox, clock trust, what is counted |
-//! | [`wire`] | bytes to values and back: signatures, feed, commands, journal, control socket, metrics page, stored forms; no I/O |
+//! | [`wire`] | bytes to values and back: signatures, feed, commands, journal, control socket, metrics page, stored forms, OSDP; no I/O |
 //! | [`domain`] | the vocabulary as plain data: ids, UIDs, grants, windows, decisions, entries |
 //!
 //! # Threads

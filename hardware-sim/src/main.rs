@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hardware_sim::{board, card, central, demo, orders, pn532};
+use hardware_sim::{board, card, central, demo, orders, reader};
 
 /// Stands in for everything a door controller is wired to
 #[derive(Debug, Parser)]
@@ -17,7 +17,7 @@ struct Cli {
 enum Verb {
     Board(board::verb::Args),
     Central(Box<central::verb::Args>),
-    Reader(pn532::verb::Args),
+    Reader(reader::Args),
     Card(card::verb::Args),
     Demo(demo::Args),
     Tap(demo::tap::Args),

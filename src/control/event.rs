@@ -53,6 +53,10 @@ pub enum ReaderEvent {
     Tap(Uid),
     /// Something was in the field and could not be read (a length that is no UID's, a card torn away).
     Unreadable { detail: String },
+    /// Somebody has opened the reader or taken it off the wall, or has put it back. Said once a change.
+    Tamper { is_tampered: bool, detail: String },
+    /// Its own supply fails, or is well again. Said once a change.
+    Power { is_failing: bool },
 }
 
 /// A board's discrete inputs, read all at once: bit n is input n. A board has at most 64.

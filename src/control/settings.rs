@@ -79,8 +79,10 @@ pub struct ReaderSettings {
     pub id: ReaderId,
     pub door: DoorId,
     pub direction: Direction,
-    /// `pcsc` or `pn532`.
+    /// `pcsc`, `pn532` or `osdp`.
     pub driver: &'static str,
+    /// It is spoken to in clear text, though it could do better.
+    pub is_insecure: bool,
 }
 
 #[derive(Debug, Clone)]

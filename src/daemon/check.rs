@@ -2,8 +2,8 @@
 //!
 //! The daemon itself starts in spite of them: doors go on from the cache, and the link says why there is none.
 
-use super::config::Config;
-use crate::drivers::clock;
+use super::config::{Config, ReaderDriver};
+use crate::drivers::{clock, reader::osdp::key_file};
 
 /// A sentence for each file that can't be used as it is.
 #[derive(Debug, Default)]
@@ -22,5 +22,61 @@ pub fn check(config: &Config) -> Findings {
         let list = if error.is_unseen() { &mut findings.unseen } else { &mut findings.mistakes };
         list.push(error.to_string());
     }
+    readers(config, &mut findings);
     findings
+}
+
+/// The keys of OSDP readers.
+fn readers(config: &Config, findings: &mut Findings) {
+    for reader in &config.readers {
+        let ReaderDriver::Osdp { key_file: Some(path), .. } = &reader.driver else { continue };
+        if let Err(error) = key_file::read(path) {
+            let list = if error.is_unseen() { &mut findings.unseen } else { &mut findings.mistakes };
+            list.push(format!("reader {}: {error}", reader.id.value));
+        }
+        findings
+            .unseen
+            .extend(key_file::too_open(path).map(|said| format!("reader {}: {said}", reader.id.value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt as _,
+    };
+
+    use super::*;
+    use crate::daemon::config::parse;
+
+    #[test]
+    fn the_keys_of_osdp_readers_are_looked_at_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("side.scbk");
+        let text = format!(
+            "[controller]\nid = \"a\"\ntime_zone = \"UTC\"\n[mqtt]\nurl = \"mqtt://b\"\nallow_unsigned = true\n\
+             [[boards]]\nid = \"b\"\nurl = \"modbus+tcp://b\"\n\
+             [[doors]]\nid = \"d\"\nlock = {{ board = \"b\", coil = 0 }}\n\
+             [[readers]]\nid = \"side\"\ndoor = \"d\"\ndriver = \"osdp\"\nport = \"/dev/x\"\naddress = 1\nkey_file = {path:?}\n"
+        );
+        let config = parse(&text).unwrap();
+        let found = |content: Option<&str>, mode| {
+            if let Some(content) = content {
+                fs::write(&path, content).unwrap();
+                fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            }
+            let Findings { mistakes, unseen } = check(&config);
+            (mistakes.join("\n"), unseen.join("\n"))
+        };
+        let (mistakes, unseen) = found(None, 0);
+        assert!(mistakes.is_empty() && unseen.starts_with("reader side: can't read"), "{unseen}");
+        assert_eq!(found(Some("00112233445566778899aabbccddeeff"), 0o600), Default::default());
+        let (mistakes, unseen) = found(Some("00112233445566778899aabbccddeeff"), 0o644);
+        assert!(mistakes.is_empty() && unseen.contains("has mode 644"), "{unseen}");
+        let (mistakes, _) = found(Some("00112233445566778899aabbccddee"), 0o600);
+        assert!(mistakes.contains("holds no key") && !mistakes.contains("2233"), "{mistakes}");
+        let (mistakes, _) = found(Some("303132333435363738393a3b3c3d3e3f"), 0o600);
+        assert!(mistakes.contains("the default key"), "{mistakes}");
+    }
 }

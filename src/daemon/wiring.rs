@@ -1,6 +1,6 @@
 //! What each subsystem is told of the configuration, and the handles by which drivers are reached.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use tokio::sync::mpsc::Sender;
 
@@ -16,7 +16,7 @@ use crate::{
     drivers::{
         door::modbus,
         reader::{
-            UidOrder,
+            UidOrder, osdp,
             pcsc::{self, Claims},
             pn532,
         },
@@ -41,6 +41,7 @@ pub struct Readers(BTreeMap<ReaderId, Reader>);
 enum Reader {
     Pcsc(pcsc::Handle),
     Pn532(pn532::Handle),
+    Osdp(osdp::Handle),
 }
 
 impl Boards {
@@ -65,6 +66,7 @@ impl Readers {
         match self.0.get(reader) {
             Some(Reader::Pcsc(handle)) => handle.feedback(feedback),
             Some(Reader::Pn532(handle)) => handle.feedback(feedback),
+            Some(Reader::Osdp(handle)) => handle.feedback(feedback),
             None => {}
         }
     }
@@ -138,7 +140,9 @@ fn reader(reader: &config::Reader) -> ReaderSettings {
         driver: match reader.driver {
             ReaderDriver::Pcsc { .. } => "pcsc",
             ReaderDriver::Pn532 { .. } => "pn532",
+            ReaderDriver::Osdp { .. } => "osdp",
         },
+        is_insecure: matches!(reader.driver, ReaderDriver::Osdp { key_file: None, .. }),
     }
 }
 
@@ -182,12 +186,12 @@ fn used<'a>(channels: impl Iterator<Item = (&'a BoardId, u8)>, board: &BoardId) 
 pub fn readers(config: &Config, events: &Sender<Event>) -> Result<Readers, WiringError> {
     let named = config.readers.iter().filter_map(|r| match &r.driver {
         ReaderDriver::Pcsc { name } => Some((&r.id.value, name.as_str())),
-        ReaderDriver::Pn532 { .. } => None,
+        ReaderDriver::Pn532 { .. } | ReaderDriver::Osdp { .. } => None,
     });
     let claims = Claims::new(named);
     let mut readers = BTreeMap::new();
     for r in &config.readers {
-        let uid_order = if r.reversed { UidOrder::Reversed } else { UidOrder::AsRead };
+        let uid_order = uid_order(r);
         let reader = r.id.value.clone();
         let handle = match &r.driver {
             ReaderDriver::Pcsc { name } => {
@@ -201,8 +205,56 @@ pub fn readers(config: &Config, events: &Sender<Event>) -> Result<Readers, Wirin
                     events.clone(),
                 ))
             }
+            // By lines, below: several share one.
+            ReaderDriver::Osdp { .. } => continue,
         };
         readers.insert(r.id.value.clone(), handle);
     }
+    for line in osdp_lines(config) {
+        let ids: Vec<ReaderId> = line.peripherals.iter().map(|p| p.reader.clone()).collect();
+        let handles = osdp::spawn(line, events.clone()).into_iter().map(Reader::Osdp);
+        readers.extend(ids.into_iter().zip(handles));
+    }
     Ok(Readers(readers))
+}
+
+fn uid_order(reader: &config::Reader) -> UidOrder {
+    if reader.reversed { UidOrder::Reversed } else { UidOrder::AsRead }
+}
+
+/// The lines of OSDP readers, each with those on it.
+fn osdp_lines(config: &Config) -> Vec<osdp::Config> {
+    let mut lines: BTreeMap<String, osdp::Config> = BTreeMap::new();
+    for r in &config.readers {
+        let ReaderDriver::Osdp { port, baud, address, key_file } = &r.driver else { continue };
+        let reader = r.id.value.clone();
+        warn_of_clear_text(&reader, key_file.as_deref());
+        let port = port.value.display().to_string();
+        let line = lines.entry(port.clone()).or_insert_with(|| osdp::Config {
+            port,
+            baud: baud.value,
+            peripherals: Vec::new(),
+        });
+        line.peripherals.push(osdp::Peripheral {
+            reader,
+            address: address.value,
+            key_file: key_file.clone(),
+            uid_order: uid_order(r),
+        });
+    }
+    lines.into_values().collect()
+}
+
+fn warn_of_clear_text(reader: &ReaderId, key_file: Option<&Path>) {
+    match key_file {
+        None => tracing::warn!(
+            %reader,
+            "insecure: it has no key_file, so it is spoken to in clear text; who gets at the cable can open the door"
+        ),
+        Some(path) => {
+            if let Some(warning) = osdp::key_file::too_open(path) {
+                tracing::warn!(%reader, warning);
+            }
+        }
+    }
 }

@@ -173,6 +173,9 @@ pub enum EntryKind {
     ReaderConnected { reader: ReaderId, detail: String },
     #[serde(rename = "reader.lost")]
     ReaderLost { reader: ReaderId, detail: String },
+    /// Begin and end: `detail` says which.
+    #[serde(rename = "reader.tamper")]
+    ReaderTamper { reader: ReaderId, detail: String },
     #[serde(rename = "board.connected")]
     BoardConnected { board: BoardId, detail: String },
     #[serde(rename = "board.lost")]

@@ -304,6 +304,15 @@ pub struct ReaderReport {
     /// What became of the last tap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_reason: Option<String>,
+    /// It is spoken to in clear text, though it could do better: who has the cable can say any card.
+    #[serde(default)]
+    pub insecure: bool,
+    /// It says that it was opened or taken off the wall.
+    #[serde(default)]
+    pub tamper: bool,
+    /// What else it says is wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
     /// Left out when it was not started over within the last hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarts: Option<RestartsReport>,

@@ -1,4 +1,5 @@
-//! Bytes to values and back: what comes over MQTT and the control socket, and what lies on disk. No I/O.
+//! Bytes to values and back: what comes over MQTT, the control socket and a line of readers, and what lies on disk.
+//! No I/O.
 
 pub mod canonical;
 pub mod command;
@@ -9,6 +10,7 @@ pub mod inbox;
 pub mod journal;
 pub mod jws;
 pub mod metrics;
+pub mod osdp;
 pub mod outgoing;
 pub mod record;
 pub mod stored;

@@ -16,6 +16,7 @@ mod link;
 mod metrics;
 mod modes;
 mod neighbours;
+mod osdp;
 mod outage;
 mod reader_faults;
 mod reader_lamps;

@@ -1,13 +1,16 @@
 //! How a site is put together, and the configuration file its daemon reads.
 
 use std::fmt::Write as _;
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use hardware_sim::board::{Board, BoardConfig};
 use hardware_sim::central::Central;
 use hardware_sim::jws::{SecretKey, Signer};
+use hardware_sim::osdp::Osdp;
 use hardware_sim::pcscd::PrivatePcscd;
 use hardware_sim::pn532::Pn532;
 use tempfile::TempDir;
@@ -27,6 +30,8 @@ pub const DOORS: [(&str, &[&str], bool); 4] = [
     ("gym", &["amenities"], true),
 ];
 
+const OSDP_LINE: &str = "osdp-line";
+
 /// One of a PN532's tries for a card. The real chip takes about 10 ms, and tests would wait for it most of their time.
 const TRY_TAKES: Duration = Duration::from_millis(1);
 
@@ -37,6 +42,10 @@ enum Device {
     Pcsc(usize),
     /// The number of the reader with lamps, and its make.
     Lamps(usize, String),
+    Osdp {
+        address: u8,
+        key: Option<[u8; 16]>,
+    },
 }
 
 #[derive(Debug)]
@@ -99,9 +108,14 @@ impl Builder {
         devices
             .filter_map(|device| match device {
                 Device::Lamps(_, name) => Some(name.as_str()),
-                Device::Pn532 | Device::Pcsc(_) => None,
+                Device::Pn532 | Device::Pcsc(_) | Device::Osdp { .. } => None,
             })
             .collect()
+    }
+
+    /// Adds an OSDP reader on the site's one line, `{door}-in`, with a key of its own or in clear text.
+    pub fn osdp(self, door: &str, address: u8, key: Option<[u8; 16]>) -> Builder {
+        self.reader(door, "in", Device::Osdp { address, key })
     }
 
     fn reader(mut self, door: &str, direction: &'static str, device: Device) -> Builder {
@@ -176,7 +190,7 @@ impl Builder {
         let board = Board::start(wiring).expect("a board");
         let slots = self.readers.iter().filter_map(|reader| match reader.device {
             Device::Pcsc(slot) => Some(slot + 1),
-            Device::Pn532 | Device::Lamps(..) => None,
+            Device::Pn532 | Device::Lamps(..) | Device::Osdp { .. } => None,
         });
         let (slots, lamps) = (slots.max().unwrap_or(0), self.lamp_names());
         let pcscd = (slots + lamps.len() > 0)
@@ -188,6 +202,7 @@ impl Builder {
             (reader.id.clone(), chip)
         });
         let pn532 = pn532.collect();
+        let osdp = self.osdp_line(folder.path());
         let mut config = self.config(&folder, &broker, &board, pcscd.as_ref());
         if let Some(tls) = &tls {
             let url = format!("url = {:?}", broker.url());
@@ -202,7 +217,7 @@ impl Builder {
         });
         let witness = Witness::start(&broker.url());
         let people = people::Hands::default();
-        Site { daemon, central, witness, broker, board, pn532, pcscd, tls, people, folder }
+        Site { daemon, central, witness, broker, board, pn532, osdp, pcscd, tls, people, folder }
     }
 
     /// Everything up, connected and in step.
@@ -257,6 +272,12 @@ building_hours_only = {hours_only}
                     format!("driver = \"pcsc\"\nname = {name:?}")
                 }
                 Device::Lamps(_, name) => format!("driver = \"pcsc\"\nname = \"{name}*\""),
+                Device::Osdp { address, key } => {
+                    let port = folder.path().join(OSDP_LINE);
+                    let path = folder.path().join(format!("{id}.scbk"));
+                    let key = key.map_or_else(String::new, |_| format!("\nkey_file = {path:?}"));
+                    format!("driver = \"osdp\"\nport = {port:?}\nbaud = 115200\naddress = {address}{key}")
+                }
             };
             write!(
                 text,
@@ -265,6 +286,22 @@ building_hours_only = {hours_only}
             .expect("a String takes everything");
         }
         text
+    }
+
+    /// The line with its readers, and the files with their keys.
+    fn osdp_line(&self, folder: &Path) -> Option<Osdp> {
+        let mut readers = Vec::new();
+        for Reader { id, device, .. } in &self.readers {
+            let Device::Osdp { address, key } = device else { continue };
+            readers.push((*address, *key));
+            if let Some(key) = key {
+                let path = folder.join(format!("{id}.scbk"));
+                std::fs::write(&path, data_encoding::HEXUPPER.encode(key)).expect("a key file");
+                std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("its mode");
+            }
+        }
+        let line = || Osdp::start(&folder.join(OSDP_LINE), &readers).expect("a line on a pty");
+        (!readers.is_empty()).then(line)
     }
 
     fn edited(&self, mut text: String) -> String {

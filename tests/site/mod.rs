@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   PN532 on a pty ─┐                                ┌─ door board (hardware_sim::board, its own Modbus codec)
+//!   OSDP on a pty ──┤                                │
 //!   card in pcscd ──┤─ latchd, the built binary ─────┤─ mosquitto ── central (hardware_sim::central), or Line
 //!                   └──────────────┬─────────────────┘
 //!                               latchctl
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use hardware_sim::board::Board;
 use hardware_sim::central::Central;
+use hardware_sim::osdp::Osdp;
 use hardware_sim::pcscd::PrivatePcscd;
 use hardware_sim::pn532::Pn532;
 use serde_json::Value;
@@ -100,6 +102,8 @@ pub struct Site {
     pub broker: Broker,
     pub board: Board,
     pub pn532: Vec<(String, Pn532)>,
+    /// The line that all OSDP readers are on.
+    pub osdp: Option<Osdp>,
     pub pcscd: Option<PrivatePcscd>,
     /// Where the daemon comes to the broker by TLS.
     pub tls: Option<certificates::Tls>,

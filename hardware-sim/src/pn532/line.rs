@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::chip::{Chip, Seen};
 use super::nonsense::Babble;
-use super::pty::{Pty, PtyError};
+use crate::pty::{Pty, PtyError};
 use crate::time;
 use crate::watched::Watched;
 

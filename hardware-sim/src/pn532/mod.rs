@@ -15,7 +15,6 @@ mod frame;
 mod line;
 mod nonsense;
 mod orders;
-mod pty;
 mod target;
 pub mod verb;
 
@@ -29,9 +28,9 @@ use std::time::{Duration, Instant};
 pub use chip::Seen;
 pub use nonsense::{Babble, Noise, Spoil};
 pub use orders::{Due, Order, Scenario, ScenarioError};
-pub use pty::PtyError;
 pub use target::{NotTypeA, Target};
 
+pub use crate::pty::PtyError;
 use crate::record::Entry;
 use crate::time;
 use crate::uid::CardUid;

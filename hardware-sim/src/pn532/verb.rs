@@ -1,4 +1,4 @@
-//! `latch-sim reader`: a reader on a serial line as a process, which says what happens and takes orders.
+//! `latch-sim reader pn532`: a reader on a serial line as a process, which says what happens and takes orders.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -13,28 +13,19 @@ use crate::until_told::{say, told_to_stop};
 /// How often the printing thread looks whether the reader is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// A card reader on a serial line
+/// A PN532, on a pty
 #[derive(Debug, clap::Args)]
+#[command(after_help = orders::HELP)]
 pub struct Args {
-    #[command(subcommand)]
-    reader: Reader,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Reader {
-    /// A PN532, on a pty
-    #[command(after_help = orders::HELP)]
-    Pn532 {
-        /// Where to link the pty to: what the daemon's configuration names as `port`
-        #[arg(long, value_name = "PATH")]
-        pty: PathBuf,
-        /// A Unix socket that takes orders
-        #[arg(long, value_name = "SOCKET")]
-        control: Option<PathBuf>,
-        /// Orders with their times, carried out from the start on
-        #[arg(long, value_name = "FILE")]
-        scenario: Option<PathBuf>,
-    },
+    /// Where to link the pty to: what the daemon's configuration names as `port`
+    #[arg(long, value_name = "PATH")]
+    pty: PathBuf,
+    /// A Unix socket that takes orders
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
+    /// Orders with their times, carried out from the start on
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
 }
 
 /// Why the verb failed.
@@ -52,7 +43,7 @@ pub enum VerbError {
 
 impl Args {
     pub fn run(self) -> Result<(), VerbError> {
-        let Reader::Pn532 { pty, control, scenario } = self.reader;
+        let Args { pty, control, scenario } = self;
         let scenario = scenario.map(|path| Scenario::load(&path)).transpose()?;
         let reader = Arc::new(Pn532::start(&pty)?);
         say(format_args!("PN532 at {}", pty.display()));

@@ -143,6 +143,8 @@ struct ReaderState {
     restarts: Restarts,
     last_tap: Option<At>,
     last_reason: Option<String>,
+    is_tampered: bool,
+    power_fails: bool,
 }
 
 #[derive(Debug)]

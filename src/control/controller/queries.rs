@@ -142,6 +142,9 @@ impl Controller {
                     last_tap: state.last_tap.map(At::floor_ms),
                     last_reason: state.last_reason,
                     restarts,
+                    insecure: r.is_insecure,
+                    tamper: state.is_tampered,
+                    fault: state.power_fails.then(|| "its power supply fails".to_owned()),
                 }
             })
             .collect()

@@ -34,6 +34,20 @@ impl Controller {
                     state.restarts.note(now.wall, detail);
                 }
             }
+            ReaderEvent::Tamper { is_tampered, detail } => {
+                tracing::warn!(%reader, detail, "reader tamper");
+                if let Some(state) = self.readers.get_mut(&reader) {
+                    state.is_tampered = is_tampered;
+                }
+                self.record(now, EntryKind::ReaderTamper { reader, detail });
+            }
+            // Nobody did anything: this is for whoever looks after the reader, and not for the journal.
+            ReaderEvent::Power { is_failing } => {
+                tracing::warn!(%reader, is_failing, "the reader's power supply");
+                if let Some(state) = self.readers.get_mut(&reader) {
+                    state.power_fails = is_failing;
+                }
+            }
             ReaderEvent::Unreadable { detail } => {
                 tracing::debug!(%reader, detail, "something in the field could not be read");
                 self.counters.unreadable(&reader);

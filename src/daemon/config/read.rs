@@ -1,6 +1,6 @@
 //! The whole file: its sections, and what must hold between them.
 
-use std::{collections::BTreeMap, fmt::Display, net::SocketAddr, ops::Range};
+use std::{collections::BTreeMap, fmt::Display, net::SocketAddr, ops::Range, path::Path};
 
 use toml::de::DeTable;
 
@@ -138,9 +138,35 @@ fn cross_check(
     unique(problems, "use of board", inputs.chain(fire.cloned()).map(|i| input(&i)));
     let port = |r: &Reader| match &r.driver {
         ReaderDriver::Pn532 { port, .. } => Some(named_as(port, port.value.display().to_string())),
-        ReaderDriver::Pcsc { .. } => None,
+        ReaderDriver::Pcsc { .. } | ReaderDriver::Osdp { .. } => None,
     };
     unique(problems, "reader on", readers.iter().filter_map(port));
+    lines(problems, readers);
+}
+
+/// OSDP readers share a port: each with its own address, all at one speed, and with nobody of another kind.
+fn lines(problems: &Problems<'_>, readers: &[Reader]) {
+    let mut addresses = Vec::new();
+    let mut first: BTreeMap<&Path, &Found<u32>> = BTreeMap::new();
+    for reader in readers {
+        let ReaderDriver::Osdp { port, baud, address, .. } = &reader.driver else { continue };
+        let place = port.value.display();
+        addresses.push(named_as(address, format!("{} on {place}", address.value)));
+        let before = *first.entry(&port.value).or_insert(baud);
+        if before.value != baud.value {
+            let message = format!("{} on {place}, where another has {}", baud.value, before.value);
+            problems.add(&baud.span, baud.key.clone(), message);
+        }
+    }
+    unique(problems, "OSDP reader with address", addresses.into_iter());
+    for reader in readers {
+        if let ReaderDriver::Pn532 { port, .. } = &reader.driver
+            && first.contains_key(port.value.as_path())
+        {
+            let message = format!("{} is a line of OSDP readers", port.value.display());
+            problems.add(&port.span, port.key.clone(), message);
+        }
+    }
 }
 
 /// The ids in the file, of entries with other mistakes too: one mistake must not look like two.

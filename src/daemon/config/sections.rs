@@ -7,6 +7,7 @@ use toml::de::DeValue;
 use super::table::{Found, Table};
 use crate::control::settings::RelockOn;
 use crate::domain::{BoardId, Direction, DoorId, ReaderId, Schedule, ZoneId};
+use crate::drivers::reader::osdp;
 use crate::wire::record::schedule as schedule_of;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +77,21 @@ pub enum ReaderDriver {
     Pcsc { name: String },
     /// A PN532 on a serial line.
     Pn532 { port: Found<PathBuf>, baud: u32 },
+    /// An OSDP reader, one of several perhaps on an RS-485 line.
+    Osdp {
+        port: Found<PathBuf>,
+        baud: Found<u32>,
+        address: Found<u8>,
+        /// Without a key it is spoken to in clear text.
+        key_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Pcsc,
+    Pn532,
+    Osdp,
 }
 
 /// What a board's coils and inputs are numbered to: its driver reads 64 at once.
@@ -85,6 +101,8 @@ const LONGEST_STRIKE_S: u64 = 3276;
 const AN_INTERVAL: &str = "one such as { days = [\"mon\", \"tue\"], from = \"08:00\", to = \"18:00\" }";
 const AN_ID: &str = "an id of 1 to 64 characters A-Z a-z 0-9 . _ : -";
 const MODBUS_PORT: u16 = 502;
+/// What readers are set to as they come.
+const DEFAULT_OSDP_BAUD: u32 = 9_600;
 
 impl Board {
     pub fn read(table: Table<'_>) -> Option<Board> {
@@ -261,28 +279,62 @@ impl Reader {
 
     fn driver(table: &Table<'_>) -> Option<ReaderDriver> {
         let known = |text: &str| match text {
-            "pcsc" => Ok(true),
-            "pn532" => Ok(false),
+            "pcsc" => Ok(Kind::Pcsc),
+            "pn532" => Ok(Kind::Pn532),
+            "osdp" => Ok(Kind::Osdp),
             _ => Err(format!("{text:?} is not known")),
         };
-        let Some(driver) = table.parsed("driver", "\"pcsc\" or \"pn532\"", known) else {
+        let Some(driver) = table.parsed("driver", "\"pcsc\", \"pn532\" or \"osdp\"", known) else {
             // Whose keys these are is not known: they are no mistakes of their own.
-            ["name", "port", "baud"].iter().for_each(|key| _ = table.has(key));
+            ["name", "port", "baud", "address", "key_file"].iter().for_each(|key| _ = table.has(key));
             return None;
         };
-        if driver.value {
-            let not_empty = |text: &str| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) };
-            let name = table.parsed("name", "a PC/SC reader's name, such as \"ACS ACR1252*\"", not_empty)?;
-            return Some(ReaderDriver::Pcsc { name: name.value });
+        match driver.value {
+            Kind::Pcsc => {
+                let not_empty =
+                    |text: &str| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) };
+                let name =
+                    table.parsed("name", "a PC/SC reader's name, such as \"ACS ACR1252*\"", not_empty)?;
+                Some(ReaderDriver::Pcsc { name: name.value })
+            }
+            Kind::Pn532 => {
+                let port = port(table);
+                let baud = table.number_or("baud", (1200, 1_000_000), "bits a second", 115_200) as u32;
+                Some(ReaderDriver::Pn532 { port: port?, baud })
+            }
+            Kind::Osdp => osdp_driver(table),
         }
-        let absolute = |text: &str| match text.starts_with('/') {
-            true => Ok(PathBuf::from(text)),
-            false => Err(format!("{text:?} is not an absolute path")),
-        };
-        let port = table.parsed("port", "a serial port, such as \"/dev/serial/by-id/usb-…\"", absolute);
-        let baud = table.number_or("baud", (1200, 1_000_000), "bits a second", 115_200) as u32;
-        Some(ReaderDriver::Pn532 { port: port?, baud })
     }
+}
+
+fn port(table: &Table<'_>) -> Option<Found<PathBuf>> {
+    let absolute = |text: &str| match text.starts_with('/') {
+        true => Ok(PathBuf::from(text)),
+        false => Err(format!("{text:?} is not an absolute path")),
+    };
+    table.parsed("port", "a serial port, such as \"/dev/serial/by-id/usb-…\"", absolute)
+}
+
+fn osdp_driver(table: &Table<'_>) -> Option<ReaderDriver> {
+    let port = port(table);
+    let speeds = osdp::BAUDS.map(|baud| baud.to_string()).join(", ");
+    let a_speed = |value: &DeValue<'_>| {
+        let baud = value.as_integer()?.as_str().parse().ok()?;
+        osdp::BAUDS.contains(&baud).then_some(baud)
+    };
+    let baud = match table.has("baud") {
+        true => table.optional("baud", &format!("one of OSDP's speeds: {speeds}"), a_speed),
+        false => Some(Found { value: DEFAULT_OSDP_BAUD, span: table.place("baud"), key: table.key("baud") }),
+    };
+    let range = (0, u64::from(osdp::LAST_ADDRESS));
+    if !table.has("address") {
+        let expected = format!("missing; expected the reader's address, 0 to {}", range.1);
+        table.problem("address", table.span(), expected);
+    }
+    let address = table.number("address", range, "an OSDP address");
+    let address = address.map(|f| Found { value: f.value as u8, span: f.span, key: f.key });
+    let key_file = table.has("key_file").then(|| table.path("key_file", ""));
+    Some(ReaderDriver::Osdp { port: port?, baud: baud?, address: address?, key_file })
 }
 
 /// A weekly schedule, written as on the wire.

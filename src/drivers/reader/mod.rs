@@ -1,6 +1,8 @@
 //! Card readers: each says taps and its link as `ReaderEvent`s, and shows feedback.
 
+pub mod line;
 pub mod link;
+pub mod osdp;
 pub mod pcsc;
 pub mod pn532;
 pub mod presence;

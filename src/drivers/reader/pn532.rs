@@ -19,16 +19,16 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt as _;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     sync::mpsc::Sender,
     task,
     time::{Instant, sleep},
 };
-use tokio_serial::{ClearBuffer, SerialPort as _, SerialStream};
+use tokio_serial::SerialStream;
 
 use self::chip::{Chip, Fault, Found};
 use super::{
     UidOrder,
+    line::Line,
     link::{FLAPPING_CAP, Link, STEADY},
     presence::{Presence, Sighting},
 };
@@ -94,18 +94,6 @@ pub fn spawn(config: Config, events: Sender<Event>) -> Handle {
     // Exclusive by default: a second latchd, or a modem manager, would eat the answers.
     let open = move || SerialStream::open(&line);
     Handle { task: task::spawn(Driver::new(config, events).run(open)) }
-}
-
-/// A line that can be thrown away without waiting for it.
-trait Line: AsyncRead + AsyncWrite + Unpin + Send {
-    fn discard(self);
-}
-
-impl Line for SerialStream {
-    fn discard(self) {
-        // Closing a tty waits until all is sent, up to 30 s: so nothing is left to send. Fails where it is gone.
-        drop(self.clear(ClearBuffer::All));
-    }
 }
 
 struct Driver {

@@ -107,6 +107,11 @@ fn readers(page: &mut Page, measured: &Measured) {
             &[("reader", r.reader.as_str()), ("door", r.door.as_str()), ("driver", r.driver.as_str())];
         family.sample(labels, u8::from(r.connected));
     }
+    let mut family =
+        page.gauge("latchd_reader_tamper", "1 if the reader says that it was opened or taken off the wall.");
+    for r in readers {
+        family.sample(&[("reader", r.reader.as_str()), ("door", r.door.as_str())], u8::from(r.tamper));
+    }
     let count = |id| counts.readers.get(id).copied().unwrap_or_default();
     let mut family = page.counter("latchd_reader_connections_total", "Times the reader came up.");
     for r in readers {

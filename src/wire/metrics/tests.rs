@@ -76,6 +76,9 @@ fn status() -> StatusReport {
             detail: None,
             last_tap: None,
             last_reason: None,
+            insecure: false,
+            tamper: true,
+            fault: None,
             restarts: None,
         }],
         boards: vec![BoardReport {
@@ -149,6 +152,7 @@ fn a_page_says_what_was_measured() {
         ("latchd_board_connected{board=\"b-1\"}", "0"),
         ("latchd_board_command_failures_total{board=\"b-1\"}", "0"),
         ("latchd_fire_alarm", "1"),
+        ("latchd_reader_tamper{reader=\"entrance-in\",door=\"entrance\"}", "1"),
         ("latchd_journal_unacknowledged_events", "7"),
         ("latchd_journal_unrecorded_events", "1"),
         ("latchd_journal_fault", "1"),

@@ -30,7 +30,7 @@ pub fn readers(readers: &[ReaderReport], site: &Site, style: Style) -> String {
             reader.door.as_str().into(),
             way(reader.direction).into(),
             reader.driver.as_str().into(),
-            link(reader.connected),
+            state(reader),
             reader.since.map(|t| site.brief(t)).unwrap_or_default().into(),
             reader.last_tap.map(|t| site.brief(t)).unwrap_or_default().into(),
             reader.last_reason.as_deref().unwrap_or_default().into(),
@@ -62,8 +62,19 @@ pub fn way(direction: Direction) -> &'static str {
     }
 }
 
-fn link(connected: bool) -> Cell {
-    if connected { Cell::toned(Tone::Good, "connected") } else { Cell::toned(Tone::Bad, "lost") }
+fn state(reader: &ReaderReport) -> Cell {
+    let wrong = [
+        (!reader.connected, "lost"),
+        (reader.tamper, "tampered"),
+        (reader.fault.is_some(), "fault"),
+        (reader.insecure, "insecure"),
+    ];
+    let said: Vec<&str> = wrong.into_iter().filter_map(|(is, what)| is.then_some(what)).collect();
+    match (said.is_empty(), reader.connected && !reader.tamper) {
+        (true, _) => Cell::toned(Tone::Good, "connected"),
+        (false, true) => Cell::toned(Tone::Warning, &said.join(", ")),
+        (false, false) => Cell::toned(Tone::Bad, &said.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +118,19 @@ mod tests {
     #[test]
     fn readers_empty() {
         insta::assert_snapshot!(readers(&[], &Site::of(&samples::empty()), PLAIN), @"no readers: the configuration has no [[readers]]");
+    }
+
+    #[test]
+    fn a_reader_that_was_opened_and_one_in_clear_text_are_shown() {
+        let mut report = samples::normal();
+        (report.readers[0].tamper, report.readers[0].insecure) = (true, true);
+        report.readers[1].insecure = true;
+        report.readers[1].fault = Some("its power supply fails".into());
+        insta::assert_snapshot!(readers(&report.readers, &Site::of(&report), PLAIN), @r"
+        READER       DOOR      WAY  DRIVER  STATE               SINCE (CET)  LAST TAP  CAME OF IT  DETAIL
+        entrance-in  entrance  in   pcsc    tampered, insecure  05:48:01     08:59:58  in_window   ACS ACR1252 Dual Reader 00 00
+        room-4-in    room-4    in   pn532   fault, insecure     05:48:01                           PN532 1.6 on /dev/ttyUSB0
+        ");
     }
 
     #[test]

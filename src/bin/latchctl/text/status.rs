@@ -56,7 +56,7 @@ pub fn status(report: &StatusReport, style: Style) -> String {
 fn problems(report: &StatusReport, site: &Site, style: Style) -> String {
     let mut found: Vec<Problem> = worst_first(&report.doors).into_iter().filter_map(door_problem).collect();
     found.extend(report.boards.iter().filter(|b| !b.connected).map(|b| board_problem(b, site)));
-    found.extend(report.readers.iter().filter_map(|r| reader_problem(r, site)));
+    found.extend(report.readers.iter().flat_map(|r| reader_problems(r, site)));
     if let Some(fault) = &report.journal.fault {
         found.push(Problem::bad(format!("journal: {fault}")));
     }
@@ -115,17 +115,25 @@ fn board_problem(board: &BoardReport, site: &Site) -> Problem {
     Problem::bad(format!("board {} ({}) lost{since}{why}", board.board, board.url))
 }
 
-fn reader_problem(reader: &ReaderReport, site: &Site) -> Option<Problem> {
+fn reader_problems(reader: &ReaderReport, site: &Site) -> Vec<Problem> {
     let place = format!("{} at door {}, {}", reader.driver, reader.door, way(reader.direction));
-    let name = format!("reader {} ({place})", reader.reader);
+    let named = |what: &str| format!("reader {} ({place}) {what}", reader.reader);
+    let tamper = reader.tamper.then(|| Problem::bad(named("was opened or taken off the wall")));
+    let fault = reader.fault.as_ref().map(|fault| Problem::warning(named(&format!("says: {fault}"))));
+    let clear = "is spoken to in clear text; give it a key and a key_file";
+    let insecure = reader.insecure.then(|| Problem::warning(named(clear)));
+    reader_link(reader, site, named).into_iter().chain(tamper).chain(fault).chain(insecure).collect()
+}
+
+fn reader_link(reader: &ReaderReport, site: &Site, named: impl Fn(&str) -> String) -> Option<Problem> {
     let restarts = readers::restarts(reader, site);
     if reader.connected {
-        return restarts.map(|restarts| Problem::warning(format!("{name} keeps failing: {restarts}")));
+        return restarts.map(|restarts| Problem::warning(named(&format!("keeps failing: {restarts}"))));
     }
     let since = reader.since.map(|t| format!(" since {}", site.brief(t))).unwrap_or_default();
     let why = reader.detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
     let restarts = restarts.map(|restarts| format!("; {restarts}")).unwrap_or_default();
-    Some(Problem::bad(format!("{name} lost{since}{why}{restarts}")))
+    Some(Problem::bad(named(&format!("lost{since}{why}{restarts}"))))
 }
 
 fn clock_problem(report: &StatusReport) -> Option<Problem> {

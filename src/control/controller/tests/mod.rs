@@ -280,6 +280,7 @@ fn settings() -> Settings {
         door: DoorId::new(door).unwrap(),
         direction: Direction::In,
         driver: "pn532",
+        is_insecure: false,
     };
     let board = |id: &str| BoardSettings { id: BoardId::new(id).unwrap(), url: "modbus+tcp://x".into() };
     let entrance = DoorSettings {

@@ -138,8 +138,19 @@ fn what_readers_say_about_themselves_is_recorded_and_a_torn_card_only_shown() {
     assert!(rig.controller.reader_reports(rig.reading())[1].connected);
     let torn = says(ReaderEvent::Unreadable { detail: "torn away".into() });
     assert_eq!(rig.when(torn), ["show Fault at side-in"]);
+    let tamper =
+        |is_tampered| says(ReaderEvent::Tamper { is_tampered, detail: "begin: it was opened".into() });
+    assert_eq!(rig.when(tamper(true)), ["append 3 reader.tamper"]);
+    assert!(rig.controller.reader_reports(rig.reading())[1].tamper);
+    assert_eq!(rig.when(says(ReaderEvent::Power { is_failing: true })), [""; 0]);
+    assert_eq!(
+        rig.controller.reader_reports(rig.reading())[1].fault.as_deref(),
+        Some("its power supply fails")
+    );
+    assert_eq!(rig.when(tamper(false)), ["append 4 reader.tamper"]);
+    assert!(!rig.controller.reader_reports(rig.reading())[1].tamper);
     let lost = says(ReaderEvent::Lost { detail: "unplugged".into() });
-    assert_eq!(rig.when(lost), ["append 3 reader.lost"]);
+    assert_eq!(rig.when(lost), ["append 5 reader.lost"]);
     assert!(!rig.controller.reader_reports(rig.reading())[1].connected);
     assert_eq!(rig.tap("elsewhere", HOST), [""; 0], "a reader nobody configured opens nothing");
 }

@@ -60,7 +60,7 @@ fn it_shows_every_key_there_is() {
     for part in ["lock", "contact", "rex"] {
         probe(part, format!("{LEAST}\n[[doors]]\n{part} = {{ unknown = 1 }}"));
     }
-    for driver in ["pcsc", "pn532"] {
+    for driver in ["pcsc", "pn532", "osdp"] {
         probe(driver, format!("{LEAST}\n[[readers]]\ndriver = \"{driver}\"\nunknown = 1"));
     }
 }

@@ -133,7 +133,7 @@ fn what_is_missing_is_named_at_the_table_that_lacks_it() {
             r#"5:1 doors[0].lock: missing; expected a table such as { board = "board-1", coil = 0 }"#,
             "6:1 readers[0].id: missing; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
             "6:1 readers[0].door: missing; expected the id of a door",
-            r#"6:1 readers[0].driver: missing; expected "pcsc" or "pn532""#
+            r#"6:1 readers[0].driver: missing; expected "pcsc", "pn532" or "osdp""#
         ]
     );
 }
@@ -237,6 +237,52 @@ port = "/dev/ttyUSB0"
     );
 }
 
+/// Doors for OSDP readers, and those.
+fn osdp(readers: &[&str]) -> Vec<String> {
+    let reader = |(n, keys): (usize, &&str)| {
+        format!("[[readers]]\nid = \"r-{n}\"\ndoor = \"front\"\ndriver = \"osdp\"\n{keys}\n")
+    };
+    let readers: String = readers.iter().enumerate().map(reader).collect();
+    said(&site(&format!("[[doors]]\nid = \"front\"\nlock = {{ board = \"b-1\", coil = 0 }}\n{readers}")))
+}
+
+#[test]
+fn osdp_readers_share_a_line_with_different_addresses_and_one_speed() {
+    let (a, b) = ("port = \"/dev/a\"\n", "port = \"/dev/b\"\n");
+    let with = |port: &str, rest: &str| format!("{port}{rest}");
+    let good = [with(a, "address = 0"), with(a, "address = 126"), with(b, "address = 0\nbaud = 115200")];
+    assert_eq!(osdp(&good.each_ref().map(String::as_str)), [""; 0]);
+    let same = [with(a, "address = 3"), with(b, "address = 3"), with(a, "address = 3")];
+    assert_eq!(
+        osdp(&same.each_ref().map(String::as_str)),
+        [
+            "35:11 readers[2].address: a second OSDP reader with address 3 on /dev/a; the first is readers[0].address"
+        ]
+    );
+    let speeds = [with(a, "address = 1\nbaud = 9600"), with(a, "address = 2\nbaud = 38400")];
+    assert_eq!(
+        osdp(&speeds.each_ref().map(String::as_str)),
+        ["31:8 readers[1].baud: 38400 on /dev/a, where another has 9600"]
+    );
+    let found = osdp(&[&with(a, "address = 1"), a]);
+    assert_eq!(found, ["24:1 readers[1].address: missing; expected the reader's address, 0 to 126"]);
+    let mixed = format!("{a}address = 1\n[[readers]]\nid = \"p\"\ndoor = \"front\"\ndriver = \"pn532\"\n{a}");
+    assert_eq!(osdp(&[&mixed]), ["28:8 readers[1].port: /dev/a is a line of OSDP readers"]);
+}
+
+#[test]
+fn what_an_osdp_reader_can_not_have_is_named() {
+    assert_eq!(
+        osdp(&["port = \"/dev/a\"\naddress = 127\nbaud = 4800\nkey_file = \"scbk\"\nname = \"x\""]),
+        [
+            "23:11 readers[0].address: 127 is not an OSDP address, 0 to 126",
+            "24:8 readers[0].baud: 4800 is not one of OSDP's speeds: 9600, 19200, 38400, 57600, 115200, 230400",
+            "25:12 readers[0].key_file: \"scbk\" is not an absolute path",
+            "26:1 readers[0].name: unknown key; expected one of address, baud, direction, door, driver, id, key_file, port, uid_order",
+        ]
+    );
+}
+
 #[test]
 fn what_is_named_elsewhere_must_be_there() {
     let text = site(
@@ -295,7 +341,10 @@ driver = "psc"
 name = "A*"
 "#,
     );
-    assert_eq!(said(&text), [r#"21:10 readers[0].driver: "psc" is not known; expected "pcsc" or "pn532""#]);
+    assert_eq!(
+        said(&text),
+        [r#"21:10 readers[0].driver: "psc" is not known; expected "pcsc", "pn532" or "osdp""#]
+    );
 }
 
 #[test]

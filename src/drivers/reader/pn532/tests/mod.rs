@@ -15,10 +15,6 @@ use tokio::{
 use super::{codec::ACK, *};
 use crate::{domain::Uid, drivers::reader::UidOrder};
 
-impl Line for DuplexStream {
-    fn discard(self) {}
-}
-
 const WAKE: &[u8] = &[
     0x55, 0x55, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x00, 0xFF, 0x00, 0xFF,
     0x00, // and an ACK

@@ -152,6 +152,7 @@ proptest! {
                     ReaderEvent::Tap(_) => panic!("a tap that nobody made"),
                     ReaderEvent::Lost { detail } => break detail,
                     ReaderEvent::Connected { .. } => panic!("it never answered"),
+                    ReaderEvent::Tamper { .. } | ReaderEvent::Power { .. } => panic!("it has no such word"),
                     ReaderEvent::Unreadable { .. } | ReaderEvent::Restarted { .. } => {}
                 }
             };

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::*;
 
