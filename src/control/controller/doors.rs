@@ -159,7 +159,7 @@ impl Controller {
             self.lock_fault(
                 now,
                 pulse.door,
-                "the board did not end the pulse by itself; it was switched off",
+                "the pulse did not end in time; it was switched off",
             );
         }
     }

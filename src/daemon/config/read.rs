@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt::Display, ops::Range};
 use toml::de::DeTable;
 
 use super::{
-    Broker, Config, Mqtt, Problem,
-    sections::{Board, Door, Input, Reader, ReaderDriver},
+    Board, Broker, Config, Mqtt, Problem, board,
+    sections::{Door, Input, Reader, ReaderDriver},
     table::{Found, Problems, Table},
     trust,
 };
@@ -101,6 +101,8 @@ fn mqtt(table: Table<'_>) -> Option<Mqtt> {
 /// Nothing is named twice, and nothing is used twice.
 fn cross_check(boards: &[Board], doors: &[Door], readers: &[Reader], problems: &Problems<'_>) {
     unique(problems, "board", boards.iter().map(|b| named(&b.id)));
+    board::share_lines(boards, problems);
+    board::have_channels(boards, doors, problems);
     unique(problems, "door", doors.iter().map(|d| named(&d.id)));
     unique(problems, "reader", readers.iter().map(|r| named(&r.id)));
     let coil =
@@ -115,6 +117,16 @@ fn cross_check(boards: &[Board], doors: &[Door], readers: &[Reader], problems: &
         ReaderDriver::Pcsc { .. } => None,
     };
     unique(problems, "reader on", readers.iter().filter_map(port));
+    let lines: Vec<(&str, String)> = boards.iter().filter_map(Board::serial_port).collect();
+    for found in readers.iter().filter_map(|r| match &r.driver {
+        ReaderDriver::Pn532 { port, .. } => Some(port),
+        ReaderDriver::Pcsc { .. } => None,
+    }) {
+        if let Some((_, board)) = lines.iter().find(|(path, _)| found.value.as_os_str() == *path) {
+            let port = found.value.display();
+            problems.add(&found.span, found.key.clone(), format!("{port} is the line of board {board}"));
+        }
+    }
 }
 
 /// The ids in the file, of entries with other mistakes too: one mistake must not look like two.

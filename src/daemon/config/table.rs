@@ -88,7 +88,8 @@ impl<'a> Table<'a> {
         &self.span
     }
 
-    fn key(&self, key: &str) -> String {
+    /// A key as it is named to people.
+    pub fn key(&self, key: &str) -> String {
         match (self.path.is_empty(), key.is_empty()) {
             (true, _) => key.to_owned(),
             (false, true) => self.path.clone(),
