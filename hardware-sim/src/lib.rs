@@ -11,6 +11,7 @@ pub mod jws;
 pub mod orders;
 pub mod pcscd;
 pub mod pn532;
+pub mod pty;
 pub mod record;
 pub mod time;
 pub mod uid;

@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::chip::{Chip, Seen};
-use super::pty::{Pty, PtyError};
+use crate::pty::{Pty, PtyError};
 use crate::time;
 use crate::watched::Watched;
 

@@ -13,7 +13,6 @@
 mod chip;
 mod frame;
 mod line;
-mod pty;
 mod target;
 pub mod verb;
 
@@ -24,8 +23,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+pub use crate::pty::PtyError;
 pub use chip::Seen;
-pub use pty::PtyError;
 pub use target::{NotTypeA, Target};
 
 use crate::record::Entry;

@@ -156,11 +156,7 @@ impl Controller {
             door.ended(now.mono, ticket);
         }
         if !by_board {
-            self.lock_fault(
-                now,
-                pulse.door,
-                "the pulse did not end in time; it was switched off",
-            );
+            self.lock_fault(now, pulse.door, "the pulse did not end in time; it was switched off");
         }
     }
 

@@ -12,9 +12,9 @@ use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-/// The chip's end, and the link to the host's. The link goes when this does.
+/// The device's end, and the link to the host's. The link goes when this does.
 #[derive(Debug)]
-pub(super) struct Pty {
+pub(crate) struct Pty {
     pub master: OwnedFd,
     link: PathBuf,
     device: PathBuf,
