@@ -37,7 +37,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use broker::Broker;
-pub use build::{Builder, DOORS, signer};
+pub use build::{Builder, DOORS, Wire, signer};
 use daemon::Daemon;
 use witness::Witness;
 
@@ -98,6 +98,8 @@ pub struct Site {
     pub witness: Witness,
     pub broker: Broker,
     pub board: Board,
+    /// Those beside it on its line.
+    pub others: Vec<Board>,
     pub pn532: Vec<(String, Pn532)>,
     pub pcscd: Option<PrivatePcscd>,
     /// Where the daemon comes to the broker by TLS.

@@ -23,8 +23,6 @@ use crate::watched::Watched;
 const CLIENTS_MAX: usize = 16;
 /// On RTU, what is in doubt is thrown away after such a silence.
 const SILENCE: Duration = Duration::from_millis(20);
-/// More than any request.
-const CHUNK: usize = 1024;
 
 /// What a board on TCP does with a frame for another unit. On a bus nobody answers for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -254,14 +252,15 @@ impl Conversation {
     }
 
     async fn run(mut self) {
-        let mut chunk = [0; CHUNK];
         loop {
             let due = self.answers.iter().map(|answer| answer.due).min();
             let going_on = tokio::select! {
-                read = self.stream.read(&mut chunk) => match read {
-                    Ok(0) | Err(_) => return,
-                    Ok(read) => self.hear(chunk.get(..read).unwrap_or_default()).await,
-                },
+                heard = self.stream.read(&mut self.buffer) => {
+                    if !heard {
+                        return;
+                    }
+                    self.hear().await
+                }
                 () = until(due) => self.answer_due().await,
                 () = until(self.silent_at) => {
                     self.buffer.clear();
@@ -275,8 +274,7 @@ impl Conversation {
         }
     }
 
-    async fn hear(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.buffer.extend(bytes);
+    async fn hear(&mut self) -> io::Result<()> {
         while let Some((frame, length)) = self.take()? {
             let came = time::now() + self.bus.rate.map_or(Duration::ZERO, |rate| rate.takes(length));
             if self.bus.rate.is_some() {

@@ -20,17 +20,9 @@ const LOOK_AT_EACH: Duration = Duration::from_millis(50);
 /// Modbus relay and input boards on one line, with doors behind them that swing, stick and get forced
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
-#[group(id = "place", required = true, multiple = false, args = ["tcp", "rtutcp", "rtu"])]
 pub struct Args {
-    /// Where to listen for Modbus TCP, such as 127.0.0.1:5020 (port 0: any free one, printed)
-    #[arg(long, value_name = "ADDR")]
-    tcp: Option<SocketAddr>,
-    /// The same for RTU frames over TCP
-    #[arg(long, value_name = "ADDR")]
-    rtutcp: Option<SocketAddr>,
-    /// A serial line: the path at which a pty appears
-    #[arg(long, value_name = "PTY")]
-    rtu: Option<PathBuf>,
+    #[command(flatten)]
+    place: Where,
     /// Doors behind each: door N has its strike on coil N, contact on input 2N, REX on input 2N+1
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
     doors: u16,
@@ -55,6 +47,21 @@ pub struct Args {
     /// A file of lines such as `at 2s rex 0` or `after 500ms walk 0`; exits when it is over, with 1 if one went wrong
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
+}
+
+/// One of these.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Where {
+    /// Where to listen for Modbus TCP, such as 127.0.0.1:5020 (port 0: any free one, printed)
+    #[arg(long, value_name = "ADDR")]
+    tcp: Option<SocketAddr>,
+    /// The same for RTU frames over TCP
+    #[arg(long, value_name = "ADDR")]
+    rtutcp: Option<SocketAddr>,
+    /// A serial line: the path at which a pty appears
+    #[arg(long, value_name = "PTY")]
+    rtu: Option<PathBuf>,
 }
 
 /// Why the verb failed.
@@ -110,7 +117,7 @@ impl Args {
             watchdog: self.watchdog,
             ..BoardConfig::with_doors(self.doors)
         };
-        let place = match (&self.rtu, self.rtutcp, self.tcp) {
+        let place = match (&self.place.rtu, self.place.rtutcp, self.place.tcp) {
             (Some(path), ..) => Place::Rtu(path.clone()),
             (None, Some(addr), _) => Place::RtuTcp(addr),
             (None, None, addr) => Place::Tcp(addr.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))),
