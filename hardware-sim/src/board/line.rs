@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 use super::plant::Plant;
-use super::server::{self, Bus, Command, Faults, Port, Rate, Shared, State, WrongUnit};
+use super::server::{self, Asked, Bus, Command, Faults, Port, Rate, Shared, State, WrongUnit};
 use super::{Board, BoardConfig, BoardError};
 use crate::pty::Pty;
+use crate::record::Record;
 use crate::watched::Watched;
 
 /// How long a request to the line's thread may take before something is badly wrong.
@@ -43,6 +44,7 @@ pub struct LineConfig {
 pub(super) struct Line {
     place: Place,
     rate: Option<Rate>,
+    pub asked: Arc<Watched<Record<Asked>>>,
     commands: Option<mpsc::Sender<Command>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -61,7 +63,9 @@ pub fn start(config: LineConfig) -> Result<Vec<Board>, BoardError> {
     let units = boards.iter().map(|board| unit(board, &sooner)).collect::<Result<Vec<_>, _>>()?;
     let port = open(&mut place)?;
     let is_rtu = !matches!(place, Place::Tcp(_));
-    let bus = Arc::new(Bus { units: units.clone(), sooner, is_rtu, rate, wrong_unit });
+    let asked: Arc<Watched<Record<Asked>>> = Arc::default();
+    let bus =
+        Arc::new(Bus { asked: Arc::clone(&asked), units: units.clone(), sooner, is_rtu, rate, wrong_unit });
     // Each command waits for its answer, so more than a few callers at once can't be.
     let (commands, received) = mpsc::channel(8);
     let runtime =
@@ -70,7 +74,8 @@ pub fn start(config: LineConfig) -> Result<Vec<Board>, BoardError> {
         .name("sim-board".into())
         .spawn(move || runtime.block_on(server::serve(bus, port, received)))
         .map_err(BoardError::Thread)?;
-    let line = Arc::new(Line { place, rate, commands: Some(commands), thread: Mutex::new(Some(thread)) });
+    let line =
+        Arc::new(Line { place, rate, asked, commands: Some(commands), thread: Mutex::new(Some(thread)) });
     Ok(units.into_iter().map(|shared| Board { shared, line: Arc::clone(&line) }).collect())
 }
 

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 pub use line::{LineConfig, Place, start};
 pub use plant::{Cause, FLASH_MAX, FLASH_OFF_BASE, FLASH_ON_BASE, Happening, NoSuch, Opening, Walk, Wiring};
-pub use server::{Rate, WrongUnit};
+pub use server::{Asked, Rate, WrongUnit};
 
 use crate::pty::PtyError;
 use crate::record::Entry;
@@ -211,6 +211,12 @@ impl Board {
     #[must_use]
     pub fn snapshot(&self) -> (Vec<bool>, Vec<bool>, Vec<bool>) {
         self.shared.act(|state, _| (state.plant.coils(), state.plant.inputs(), state.plant.open_doors()))
+    }
+
+    /// What came over its line, for whichever board, from line `number` of that record on: when its last byte was in.
+    #[must_use]
+    pub fn asked_since(&self, number: u64) -> Vec<Entry<Asked>> {
+        self.line.asked.look(|asked| asked.since(number))
     }
 
     /// Frames received, answered or not.

@@ -60,6 +60,17 @@ enum Act {
     Input(u16, bool),
     Weld(u16, bool),
     Expect(Seen, bool, Duration),
+    Fault(Fault),
+    Drop,
+    Stop,
+    Restart,
+    PowerOff,
+    State,
+}
+
+/// What is wrong with a board from now on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
     Silent,
     Lie,
     WrongEcho,
@@ -69,12 +80,7 @@ enum Act {
     Damage,
     Exception(u8),
     AnswerAs(u8),
-    Answer,
-    Drop,
-    Stop,
-    Restart,
-    PowerOff,
-    State,
+    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -126,21 +132,27 @@ fn at_the_board(words: &[&str]) -> Option<Result<Act, String>> {
         ["weld", coil] => number(coil).map(|coil| Act::Weld(coil, true)),
         ["unweld", coil] => number(coil).map(|coil| Act::Weld(coil, false)),
         ["expect", what, which, level, rest @ ..] => expect(what, which, level, rest),
-        ["silent"] => Ok(Act::Silent),
-        ["lie"] => Ok(Act::Lie),
-        ["wrong-echo"] => Ok(Act::WrongEcho),
-        ["late", by] => length_of_time(by).map(Act::Late),
-        ["slow", by] => length_of_time(by).map(Act::Slow),
-        ["short"] => Ok(Act::Short),
-        ["damage"] => Ok(Act::Damage),
-        ["exception", code] => number(code).map(Act::Exception),
-        ["answer-as", unit] => number(unit).map(Act::AnswerAs),
-        ["answer"] => Ok(Act::Answer),
         ["drop"] => Ok(Act::Drop),
         ["stop"] => Ok(Act::Stop),
         ["restart"] => Ok(Act::Restart),
         ["power-off"] => Ok(Act::PowerOff),
         ["state"] => Ok(Act::State),
+        _ => return fault(words).map(|fault| fault.map(Act::Fault)),
+    })
+}
+
+fn fault(words: &[&str]) -> Option<Result<Fault, String>> {
+    Some(match words {
+        ["silent"] => Ok(Fault::Silent),
+        ["lie"] => Ok(Fault::Lie),
+        ["wrong-echo"] => Ok(Fault::WrongEcho),
+        ["late", by] => length_of_time(by).map(Fault::Late),
+        ["slow", by] => length_of_time(by).map(Fault::Slow),
+        ["short"] => Ok(Fault::Short),
+        ["damage"] => Ok(Fault::Damage),
+        ["exception", code] => number(code).map(Fault::Exception),
+        ["answer-as", unit] => number(unit).map(Fault::AnswerAs),
+        ["answer"] => Ok(Fault::None),
         _ => return None,
     })
 }
@@ -202,7 +214,7 @@ impl Order {
             Act::Stop => board.stop(),
             Act::Restart => board.restart(),
             Act::PowerOff => board.lose_power(),
-            fault => {
+            Act::Fault(fault) => {
                 misbehave(board, fault);
                 Ok(())
             }
@@ -211,18 +223,18 @@ impl Order {
     }
 }
 
-fn misbehave(board: &Board, fault: Act) {
+fn misbehave(board: &Board, fault: Fault) {
     match fault {
-        Act::Silent => board.go_silent(),
-        Act::Lie => board.lie_about_writes(),
-        Act::WrongEcho => board.wrong_echo_once(),
-        Act::Late(by) => board.late(by),
-        Act::Slow(by) => board.delay_writes(by),
-        Act::Short => board.cut_answers_short(),
-        Act::Damage => board.damage_once(),
-        Act::Exception(code) => board.refuse_with_exception(code),
-        Act::AnswerAs(unit) => board.answer_as(unit),
-        _ => board.clear_faults(),
+        Fault::Silent => board.go_silent(),
+        Fault::Lie => board.lie_about_writes(),
+        Fault::WrongEcho => board.wrong_echo_once(),
+        Fault::Late(by) => board.late(by),
+        Fault::Slow(by) => board.delay_writes(by),
+        Fault::Short => board.cut_answers_short(),
+        Fault::Damage => board.damage_once(),
+        Fault::Exception(code) => board.refuse_with_exception(code),
+        Fault::AnswerAs(unit) => board.answer_as(unit),
+        Fault::None => board.clear_faults(),
     }
 }
 

@@ -131,6 +131,12 @@ mod tests {
     }
 
     #[test]
+    fn the_one_that_ships_is_good() {
+        let shipped = Scenario::read(include_str!("../../../config/boards/morning.scenario")).unwrap();
+        assert!(shipped.0.len() > 5);
+    }
+
+    #[test]
     fn it_is_played_in_its_time_and_says_what_went_wrong() {
         let boards = Arc::new(vec![Board::start(BoardConfig::with_doors(1)).unwrap()]);
         let text = "at 50ms   force 0 60s   # somebody breaks in\nafter 10ms expect input 0 off\nat 100ms expect coil 0 on 10ms";

@@ -16,6 +16,7 @@ use super::plant::{Happening, Plant};
 use super::rtu;
 use super::stream::Stream;
 use crate::pty::Pty;
+use crate::record::Record;
 use crate::time;
 use crate::watched::Watched;
 
@@ -104,9 +105,17 @@ impl Shared {
     }
 }
 
+/// A request as it came over the line, whoever it was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    pub unit: u8,
+    pub function: u8,
+}
+
 /// The line, as its thread knows it.
 #[derive(Debug)]
 pub(super) struct Bus {
+    pub asked: Arc<Watched<Record<Asked>>>,
     pub units: Vec<Arc<Shared>>,
     pub sooner: Arc<Notify>,
     pub is_rtu: bool,
@@ -280,6 +289,8 @@ impl Conversation {
             if self.bus.rate.is_some() {
                 tokio::time::sleep_until(came.into()).await;
             }
+            let function = frame.pdu.first().copied().unwrap_or_default();
+            self.bus.asked.change(|asked| asked.add(came, Asked { unit: frame.unit, function }));
             if let Some((pdu, shown, late)) = respond(&self.bus, &frame).await {
                 self.answer(&frame, pdu, shown, came, late);
                 self.answer_due().await?;

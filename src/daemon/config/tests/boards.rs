@@ -167,3 +167,20 @@ port = "/dev/ttyUSB0"
         ]
     );
 }
+
+#[test]
+fn the_boards_of_the_pages_on_wiring_are_good() {
+    let pages = [
+        include_str!("../../../../config/boards/waveshare.md"),
+        include_str!("../../../../config/boards/plain.md"),
+    ];
+    let tables = pages.iter().flat_map(|page| page.split("```toml\n").skip(1));
+    let tables: Vec<&str> = tables.filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(tables.len(), 2);
+    let boards = parse(&with(&tables.concat())).unwrap().boards;
+    assert_eq!(
+        boards.iter().map(|board| board.pulse).collect::<Vec<_>>(),
+        [Pulse::Flash { base: 0x0200 }, Pulse::Host]
+    );
+    assert_eq!((boards[1].coil_base, boards[1].unit.value), (0x10, 5));
+}

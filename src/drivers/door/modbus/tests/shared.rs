@@ -372,7 +372,10 @@ async fn on_tcp_a_mute_unit_keeps_the_others_connection_and_its_late_answer_is_s
                 BoardEvent::Connected { inputs, .. } => *inputs == Inputs(0),
                 BoardEvent::Lost { .. } => board.as_str() == "b-2",
                 BoardEvent::Inputs(inputs) => *inputs == Inputs(1),
-                _ => false,
+                BoardEvent::Pulsed { .. }
+                | BoardEvent::Failed { .. }
+                | BoardEvent::Ended { .. }
+                | BoardEvent::Secured { .. } => false,
             };
             (board.to_string(), is_as_expected)
         })
