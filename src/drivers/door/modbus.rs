@@ -112,11 +112,12 @@ impl Address {
         }
     }
 
+    fn is_rtu(&self) -> bool {
+        !matches!(self, Address::Tcp(_))
+    }
+
     fn framing(&self) -> Framing {
-        match self {
-            Address::Tcp(_) => Framing::tcp(),
-            Address::RtuOverTcp(_) | Address::Serial(_) => Framing::Rtu,
-        }
+        if self.is_rtu() { Framing::Rtu } else { Framing::tcp() }
     }
 
     fn pace(&self) -> Pace {

@@ -86,7 +86,7 @@ impl Line {
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(|source| Error::Connect { address: self.address.to_string(), source })?;
         let mut wire = Exchange::over(wire, self.address.framing(), self.address.pace());
-        self.units.iter_mut().for_each(Unit::dialled);
+        self.units.iter_mut().for_each(|unit| unit.dialled(wire.is_rtu()));
         loop {
             self.inbox.gather().await?;
             match self.next(clock::instant()) {
@@ -193,7 +193,7 @@ impl Line {
         let Some(unit) = self.units.get_mut(n) else { return Ok(()) };
         let is_of_line = fault.is_of_line();
         unit.doubted(&fault);
-        let was_up = !is_of_line && unit.failed();
+        let was_up = !is_of_line && unit.failed(self.address.is_rtu());
         let error = Error::Exchange { address: self.address.to_string(), source: fault };
         if was_up {
             self.inbox.shut(n).await?;

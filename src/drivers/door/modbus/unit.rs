@@ -9,8 +9,9 @@
 //! ```
 //!
 //! On RTU an answer carries no number. A board answers in the order it was asked, so after a question that went
-//! unanswered it is asked with the other function first: once that is answered, nothing older is under way. A board
-//! that is late each time is asked after longer and longer waits, in which its answers come and are thrown away.
+//! unanswered it is asked with the other function first: once that is answered, nothing older is under way. If that
+//! goes unanswered too, the next is asked after a second at least: questions that might be taken for each other are
+//! two seconds apart, and what comes meanwhile is thrown away.
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_CAP: Duration = Duration::from_millis(2_000);
 /// How long a board is waited for that was lost, on a line of others' (a good one answers within 20 ms).
 const PROBE: Duration = Duration::from_millis(50);
+/// On RTU, from a board's second question in a row without an answer to the next: nobody answers so late.
+const LATE_MAX: Duration = Duration::from_millis(1_000);
 /// Between attempts to switch off a coil that does not drop.
 const SWITCH_OFF_RETRY: Duration = Duration::from_millis(500);
 /// The same where nobody else will: the time a strike may be late by is 200 ms.
@@ -88,10 +91,12 @@ impl Unit {
         matches!(self.config.pulse, Pulse::Flash { .. })
     }
 
-    /// A new connection: nothing is under way on it.
-    pub fn dialled(&mut self) {
+    /// A new connection. On RTU what was asked before may be answered on it all the same.
+    pub fn dialled(&mut self, is_rtu: bool) {
         self.has_failed = false;
-        self.probe_at = clock::instant();
+        if !is_rtu {
+            self.probe_at = clock::instant();
+        }
     }
 
     /// An answer of it may still come.
@@ -100,9 +105,10 @@ impl Unit {
     }
 
     /// It did not answer as it should. Whether that is news.
-    pub fn failed(&mut self) -> bool {
+    pub fn failed(&mut self, is_rtu: bool) -> bool {
         self.has_failed = true;
-        self.probe_at = clock::instant() + self.backoff.wait();
+        let least = if is_rtu && !self.is_up() { LATE_MAX } else { Duration::ZERO };
+        self.probe_at = clock::instant() + self.backoff.wait().max(least);
         std::mem::replace(&mut self.link, Link::Down) != Link::Down
     }
 
