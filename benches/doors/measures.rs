@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::site::{Site, WITHIN, now};
 
-/// Between two changes: this, and up to as much again by lot, so that none keeps step with the polls.
+/// Between two changes: this, and more by lot, up to two rounds of 12 boards, so that none keeps step with the polls.
 const BETWEEN: Duration = Duration::from_millis(120);
+const MORE_MS: usize = 500;
 /// How long a door that is broken open stands open, and a button is held.
 const OPEN_FOR: Duration = Duration::from_millis(1_500);
 const HOLD: Duration = Duration::from_millis(700);
@@ -26,7 +27,7 @@ impl Lot {
     }
 
     fn pause(&mut self) {
-        let more = u64::try_from(self.next(usize::try_from(BETWEEN.as_millis()).unwrap())).unwrap();
+        let more = u64::try_from(self.next(MORE_MS)).unwrap();
         pause(BETWEEN + Duration::from_millis(more));
     }
 }
