@@ -115,13 +115,13 @@ fn lockdown(site: &Site) -> Lockdown {
             .flat_map(|board| board.asked_since(0).last().map(|entry| (board.url(), entry.number)))
     };
     let marks: std::collections::BTreeMap<String, u64> = lines().collect();
-    let begin = now();
-    let id = site.central.command("lock_down", "*", None).unwrap();
+    let (mark, begin) = (site.central.mark(), now());
+    site.central.command("lock_down", "*", None).unwrap();
     let fell = wait::until(WITHIN, || site.all(false).then_some(()));
     assert!(fell.is_some(), "not all doors are locked down");
     let last = site.boards.iter().flat_map(|board| board.coil_history()).filter(|change| !change.on);
     let took = last.map(|change| change.at).max().unwrap().saturating_duration_since(begin);
-    assert!(site.central.wait_for_result(&id, WITHIN).is_some());
+    site.wait_executed(mark, "lock_down");
     let mut seen = std::collections::BTreeSet::new();
     let firsts = site.boards.iter().filter(|board| seen.insert(board.url()));
     let asked = firsts.flat_map(|board| board.asked_since(marks[&board.url()] + 1));

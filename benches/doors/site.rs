@@ -109,11 +109,18 @@ impl Site {
         self.boards.iter().all(|board| (0..doors).all(|coil| board.coil(coil) == Some(on)))
     }
 
-    /// Tells all doors by central's command, and waits for what becomes of it.
+    /// Tells all doors by central's command, and waits until it is carried out: by the event, which outlasts a link
+    /// that breaks just then, as the command's result does not.
     pub fn tell_all(&self, action: &str) {
-        let id = self.central.command(action, "*", None).unwrap();
-        let result: Option<Value> = self.central.wait_for_result(&id, WITHIN);
-        assert!(result.is_some(), "{action} of all doors was never answered");
+        let mark = self.central.mark();
+        self.central.command(action, "*", None).unwrap();
+        self.wait_executed(mark, action);
+    }
+
+    pub fn wait_executed(&self, mark: usize, action: &str) {
+        let executed = |event: &Value| event["type"] == "command.executed";
+        let found = self.central.wait_for_event_after(mark, executed, WITHIN);
+        assert!(found.is_some(), "{action} of all doors was never carried out");
     }
 }
 
