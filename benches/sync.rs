@@ -46,6 +46,9 @@ mod process;
 mod records;
 #[path = "sync/report.rs"]
 mod report;
+#[allow(dead_code, reason = "other benches ask for more")]
+#[path = "shared/running.rs"]
+mod running;
 #[path = "tap/taps.rs"]
 mod taps;
 

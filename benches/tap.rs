@@ -31,6 +31,9 @@ mod figures;
 mod floor;
 #[path = "tap/report.rs"]
 mod report;
+#[allow(dead_code, reason = "other benches ask for more")]
+#[path = "shared/running.rs"]
+mod running;
 #[path = "tap/site.rs"]
 mod site;
 #[path = "tap/taps.rs"]

@@ -48,8 +48,8 @@ fn main() -> ExitCode {
 fn check(config: &config::Config, path: &Path) -> ExitCode {
     let file = path.display();
     // What the file names is looked at too, but for devices, which may be unplugged.
-    let daemon::Findings { mistakes, unseen } = daemon::check(config);
-    unseen.iter().for_each(|sentence| eprintln!("{file}: warning: {sentence}"));
+    let daemon::Findings { mistakes, unseen, remarks } = daemon::check(config);
+    unseen.iter().chain(&remarks).for_each(|sentence| eprintln!("{file}: warning: {sentence}"));
     mistakes.iter().for_each(|sentence| eprintln!("{file}: {sentence}"));
     if !mistakes.is_empty() {
         return ExitCode::FAILURE;

@@ -12,7 +12,7 @@ pub mod orders;
 pub mod osdp;
 pub mod pcscd;
 pub mod pn532;
-mod pty;
+pub mod pty;
 pub mod reader;
 pub mod record;
 pub mod time;

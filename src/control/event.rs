@@ -82,8 +82,8 @@ pub enum BoardEvent {
     Pulsed { ticket: u64 },
     /// It did not, and why. Whether the strike moved is not known.
     Failed { ticket: u64, detail: String },
-    /// The coil was read back as no longer driven after its pulse: by `true` in time, by `false` it had to be
-    /// switched off by us.
+    /// The coil was read back as no longer driven after its pulse: by `true` in time, as that board's pulses end; by
+    /// `false` it should have dropped before, and had to be switched off.
     Ended { ticket: u64, by_board: bool },
     /// The coil was switched off, and read back so. Nothing further is said of pulses that ran on it.
     Secured { ticket: u64 },
@@ -92,7 +92,8 @@ pub enum BoardEvent {
 /// What a board's driver is asked to do. Commands go ahead of polls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BoardCommand {
-    /// Drive the coil for `hold`, timed by the board itself, so that it ends whatever becomes of us.
+    /// Drive the coil for `hold`, so that it ends whatever becomes of us: timed by the board itself, or where it can't
+    /// by us, with its watchdog behind us.
     Pulse { ticket: u64, coil: u8, hold: Duration, warrant: Warrant },
     /// Switch the coil off, whatever pulse runs on it. Needs no warrant: it opens nothing.
     Secure { ticket: u64, coil: u8 },

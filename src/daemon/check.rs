@@ -3,7 +3,11 @@
 //! The daemon itself starts in spite of them: doors go on from the cache, and the link says why there is none.
 
 use super::config::{Config, ReaderDriver};
-use crate::drivers::{clock, reader::osdp::key_file};
+use crate::drivers::{clock, door::modbus::Pulse, reader::osdp::key_file};
+
+/// Of a board whose pulses the daemon ends. Said by `latchd check`, and at each start.
+pub const HOST_PULSES: &str = "pulse = \"host\": the daemon ends its pulses. If the daemon dies, a strike stays driven \
+    until the board's own output watchdog drops it: set that to a few seconds, and test it by killing latchd";
 
 /// A sentence for each file that can't be used as it is.
 #[derive(Debug, Default)]
@@ -12,6 +16,8 @@ pub struct Findings {
     pub mistakes: Vec<String>,
     /// Not there, or not to be read by who asks: the box may be another one, or the service may be given it later.
     pub unseen: Vec<String>,
+    /// As it may be, where whoever wrote it knows what it takes.
+    pub remarks: Vec<String>,
 }
 
 pub fn check(config: &Config) -> Findings {
@@ -23,6 +29,8 @@ pub fn check(config: &Config) -> Findings {
         list.push(error.to_string());
     }
     readers(config, &mut findings);
+    let ended_by_us = config.boards.iter().filter(|board| board.pulse == Pulse::Host);
+    findings.remarks = ended_by_us.map(|board| format!("board {}: {HOST_PULSES}", board.id.value)).collect();
     findings
 }
 
@@ -66,7 +74,7 @@ mod tests {
                 fs::write(&path, content).unwrap();
                 fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             }
-            let Findings { mistakes, unseen } = check(&config);
+            let Findings { mistakes, unseen, .. } = check(&config);
             (mistakes.join("\n"), unseen.join("\n"))
         };
         let (mistakes, unseen) = found(None, 0);

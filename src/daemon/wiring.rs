@@ -14,7 +14,7 @@ use crate::{
     },
     domain::{BoardId, ReaderId},
     drivers::{
-        door::modbus,
+        door::modbus::{self, Address, Pulse},
         reader::{
             UidOrder, osdp,
             pcsc::{self, Claims},
@@ -120,8 +120,7 @@ fn leaf(config: &Config, door: &config::Door) -> LeafRules {
     // Who needs longer gets so many times as long in the open door as for the strike.
     let longer = door.lock.extended.div_duration_f64(door.lock.strike).max(1.0);
     LeafRules {
-        // A command may go between two polls.
-        seen_within: boards.map(|b| b.poll * 2).max().unwrap_or_default(),
+        seen_within: boards.map(config::Board::seen_within).max().unwrap_or_default(),
         held_open: door.held_open,
         held_open_extended: door.held_open.mul_f64(longer),
         pre_alarm: door.pre_alarm,
@@ -147,29 +146,44 @@ fn reader(reader: &config::Reader) -> ReaderSettings {
 }
 
 fn board(board: &config::Board) -> BoardSettings {
-    BoardSettings { id: board.id.value.clone(), url: board.url.clone() }
+    BoardSettings { id: board.id.value.clone(), url: board.url.value.clone() }
 }
 
-/// Starts the boards' tasks. Must be called in the door loop's runtime.
+/// Starts the boards' tasks, one for each line. Must be called in the door loop's runtime.
 pub fn boards(config: &Config, events: &Sender<Event>) -> Boards {
-    let start = |b: &config::Board| {
-        let own = modbus::Config {
-            board: b.id.value.clone(),
-            address: if b.host.contains(':') {
-                format!("[{}]:{}", b.host, b.port)
-            } else {
-                format!("{}:{}", b.host, b.port)
-            },
-            unit: b.unit,
-            flash_base: b.flash_base,
-            timeout: b.timeout,
-            poll: b.poll,
-            coils: used(config.doors.iter().map(|d| (&d.lock.board.value, d.lock.coil.value)), &b.id.value),
-            inputs: used(inputs(config), &b.id.value),
-        };
-        (b.id.value.clone(), modbus::spawn(own, events.clone()))
+    let mut lines: Vec<(&Address, Vec<&config::Board>)> = Vec::new();
+    for board in &config.boards {
+        match lines.iter_mut().find(|(address, _)| **address == board.line) {
+            Some((_, boards)) => boards.push(board),
+            None => lines.push((&board.line, vec![board])),
+        }
+    }
+    let start = |(address, boards): (&Address, Vec<&config::Board>)| {
+        let own = boards.iter().map(|board| on_line(config, board)).collect();
+        let handles = modbus::spawn(address.clone(), own, events.clone());
+        boards.into_iter().map(|board| board.id.value.clone()).zip(handles).collect::<Vec<_>>()
     };
-    Boards(config.boards.iter().map(start).collect())
+    Boards(lines.into_iter().flat_map(start).collect())
+}
+
+fn on_line(config: &Config, board: &config::Board) -> modbus::Config {
+    let config::Board { coil_base, input_base, pulse, write_many, timeout, poll, .. } = *board;
+    let id = &board.id.value;
+    if pulse == Pulse::Host {
+        tracing::warn!(board = %id, "{}", super::check::HOST_PULSES);
+    }
+    modbus::Config {
+        board: id.clone(),
+        unit: board.unit.value,
+        coil_base,
+        input_base,
+        pulse,
+        write_many,
+        timeout,
+        poll,
+        coils: used(config.doors.iter().map(|d| (&d.lock.board.value, d.lock.coil.value)), id),
+        inputs: used(inputs(config), id),
+    }
 }
 
 fn inputs(config: &Config) -> impl Iterator<Item = (&BoardId, u8)> {

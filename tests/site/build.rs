@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use hardware_sim::board::{Board, BoardConfig};
+use hardware_sim::board::{self, Board, BoardConfig, LineConfig, Place, Rate};
 use hardware_sim::central::Central;
 use hardware_sim::jws::{SecretKey, Signer};
 use hardware_sim::osdp::Osdp;
@@ -56,9 +56,22 @@ struct Reader {
     device: Device,
 }
 
+/// How boards are wired to the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    Tcp,
+    RtuTcp,
+    /// A serial line, with what its bytes take at 9600 baud.
+    Rtu,
+}
+
 /// A site to be.
 #[derive(Debug)]
 pub struct Builder {
+    wire: Wire,
+    boards: u8,
+    /// The daemon ends pulses, and this watchdog is behind it.
+    watchdog: Option<Duration>,
     readers: Vec<Reader>,
     edits: Vec<(String, String)>,
     edits_once: Vec<(String, String)>,
@@ -72,6 +85,9 @@ impl Builder {
     /// No readers yet.
     pub fn bare() -> Builder {
         Builder {
+            wire: Wire::Tcp,
+            boards: 1,
+            watchdog: None,
             readers: Vec::new(),
             edits: Vec::new(),
             edits_once: Vec::new(),
@@ -121,6 +137,18 @@ impl Builder {
     fn reader(mut self, door: &str, direction: &'static str, device: Device) -> Builder {
         let id = format!("{door}-{direction}");
         self.readers.push(Reader { id, door: door.to_owned(), direction, device });
+        self
+    }
+
+    /// So many boards on one line, `board-1` and on; door n is on board n, and round again.
+    pub fn boards(mut self, wire: Wire, boards: u8) -> Builder {
+        (self.wire, self.boards) = (wire, boards);
+        self
+    }
+
+    /// Boards that time no pulses, and drop their coils when nobody speaks to them for so long.
+    pub fn plain(mut self, watchdog: Duration) -> Builder {
+        self.watchdog = Some(watchdog);
         self
     }
 
@@ -185,9 +213,8 @@ impl Builder {
             None => Broker::prepare(folder.path()),
         };
         broker.configure(&self.broker);
-        let mut wiring = BoardConfig::with_doors(u16::try_from(DOORS.len()).expect("a few"));
-        wiring.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let board = Board::start(wiring).expect("a board");
+        let mut others = board::start(self.line(folder.path())).expect("boards");
+        let board = others.remove(0);
         let slots = self.readers.iter().filter_map(|reader| match reader.device {
             Device::Pcsc(slot) => Some(slot + 1),
             Device::Pn532 | Device::Lamps(..) | Device::Osdp { .. } => None,
@@ -217,7 +244,7 @@ impl Builder {
         });
         let witness = Witness::start(&broker.url());
         let people = people::Hands::default();
-        Site { daemon, central, witness, broker, board, pn532, osdp, pcscd, tls, people, folder }
+        Site { daemon, central, witness, broker, board, others, pn532, osdp, pcscd, tls, people, folder }
     }
 
     /// Everything up, connected and in step.
@@ -233,6 +260,40 @@ impl Builder {
         site
     }
 
+    fn line(&self, folder: &Path) -> LineConfig {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let place = match self.wire {
+            Wire::Tcp => Place::Tcp(addr),
+            Wire::RtuTcp => Place::RtuTcp(addr),
+            Wire::Rtu => Place::Rtu(folder.join("boards")),
+        };
+        let board = |unit| BoardConfig {
+            unit,
+            flashes: self.watchdog.is_none(),
+            watchdog: self.watchdog,
+            ..BoardConfig::with_doors(u16::try_from(DOORS.len()).expect("a few"))
+        };
+        let rate = (self.wire == Wire::Rtu).then(|| Rate::of(9600));
+        LineConfig { place, rate, boards: (1..=self.boards).map(board).collect() }
+    }
+
+    /// The boards' tables.
+    fn board_tables(&self, url: &str) -> String {
+        let pulse = match self.watchdog {
+            None => "pulse = \"flash\"\nflash_base = 0x0200",
+            Some(_) => "profile = \"plain\"\npulse = \"host\"",
+        };
+        // More than a serial line has by default: the boards here get their turn on a busy machine late.
+        let timeout_ms = if self.wire == Wire::Rtu { 250 } else { 500 };
+        let table = |unit| {
+            format!(
+                "\n[[boards]]\nid = \"board-{unit}\"\nurl = {url:?}\nunit = {unit}\n{pulse}\n\
+                 timeout_ms = {timeout_ms}\npoll_ms = 100\n"
+            )
+        };
+        (1..=self.boards).map(table).collect()
+    }
+
     fn config(
         &self,
         folder: &TempDir,
@@ -240,13 +301,14 @@ impl Builder {
         board: &Board,
         pcscd: Option<&PrivatePcscd>,
     ) -> String {
-        let mut text = head(folder.path(), broker, board);
+        let mut text = head(folder.path(), broker);
+        text.push_str(&self.board_tables(&board.url()));
         if self.signed {
             let keys = format!("allow_unsigned = false\n\n{}", signer().trusted_key_toml());
             text = text.replace("allow_unsigned = true\n", &keys);
         }
         for (n, (id, zones, hours_only)) in DOORS.iter().enumerate() {
-            let (contact, rex) = (2 * n, 2 * n + 1);
+            let (contact, rex, board) = (2 * n, 2 * n + 1, n % usize::from(self.boards) + 1);
             write!(
                 text,
                 r#"
@@ -254,9 +316,9 @@ impl Builder {
 id = "{id}"
 name = "The {id}"
 zones = {zones:?}
-lock = {{ board = "board-1", coil = {n}, strike_s = 1 }}
-contact = {{ board = "board-1", input = {contact} }}
-rex = {{ board = "board-1", input = {rex}, unlocks = true }}
+lock = {{ board = "board-{board}", coil = {n}, strike_s = 1 }}
+contact = {{ board = "board-{board}", input = {contact} }}
+rex = {{ board = "board-{board}", input = {rex}, unlocks = true }}
 building_hours_only = {hours_only}
 "#
             )
@@ -333,7 +395,7 @@ pub fn signer() -> Signer {
     Signer::new("central-test", SecretKey::from_seed([1; 32]))
 }
 
-fn head(folder: &Path, broker: &Broker, board: &Board) -> String {
+fn head(folder: &Path, broker: &Broker) -> String {
     format!(
         r#"[controller]
 id = "{CONTROLLER}"
@@ -347,20 +409,10 @@ allow_unsigned = true
 
 [clock]
 require_sync = false
-
-[[boards]]
-id = "board-1"
-url = "modbus+tcp://{board}"
-unit = 1
-pulse = "flash"
-flash_base = 0x0200
-timeout_ms = 500
-poll_ms = 100
 "#,
         state = folder.join("state"),
         socket = folder.join("latchd.sock"),
         url = broker.url(),
-        board = board.addr(),
     )
 }
 

@@ -40,7 +40,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use broker::Broker;
-pub use build::{Builder, DOORS, signer};
+pub use build::{Builder, DOORS, Wire, signer};
 use daemon::Daemon;
 use witness::Witness;
 
@@ -101,6 +101,8 @@ pub struct Site {
     pub witness: Witness,
     pub broker: Broker,
     pub board: Board,
+    /// Those beside it on its line.
+    pub others: Vec<Board>,
     pub pn532: Vec<(String, Pn532)>,
     /// The line that all OSDP readers are on.
     pub osdp: Option<Osdp>,

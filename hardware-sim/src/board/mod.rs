@@ -1,5 +1,6 @@
-//! A simulated relay and input board on Modbus TCP, with doors behind it: what `latchd` drives in tests and in the
-//! demo. It has its own thread and its own codec, and behaves as Waveshare's boards do where they have a habit.
+//! Simulated relay and input boards, with doors behind them: what `latchd` drives in tests and in the demo. One on
+//! Modbus TCP, or several on a line that they share, with what bytes take on it. They have a thread and a codec of
+//! their own, and behave as Waveshare's boards do where they have a habit.
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -11,37 +12,41 @@
 //! ```
 
 pub mod frame;
+mod line;
+mod orders;
 mod plant;
+mod rtu;
+mod scenario;
 mod server;
+mod stream;
 pub mod verb;
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc};
-
+pub use line::{LineConfig, Place, start};
 pub use plant::{Cause, FLASH_MAX, FLASH_OFF_BASE, FLASH_ON_BASE, Happening, NoSuch, Opening, Walk, Wiring};
-pub use server::WrongUnit;
+pub use server::{Asked, Rate, WrongUnit};
 
+use crate::pty::PtyError;
 use crate::record::Entry;
-use crate::watched::Watched;
-use server::{Command, Faults, Shared, State};
+use line::Line;
+use server::{Faults, Shared, State};
 
-/// How long a request to the board's thread may take before something is badly wrong.
-const COMMAND_LIMIT: Duration = Duration::from_secs(5);
-
-/// Where the board listens and what hangs on it.
+/// Where a board listens that is alone on its line, and what hangs on it.
 #[derive(Debug, Clone)]
 pub struct BoardConfig {
-    /// Port 0 takes any free one.
+    /// Port 0 takes any free one. Of a board that shares a line the line says where.
     pub listen: SocketAddr,
     pub unit: u8,
     pub wrong_unit: WrongUnit,
+    /// It times pulses.
+    pub flashes: bool,
+    /// Its relays fall when nobody spoke to it for so long.
+    pub watchdog: Option<Duration>,
     pub coils: u16,
     pub inputs: u16,
     pub doors: Vec<Wiring>,
@@ -57,6 +62,8 @@ impl BoardConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             unit: 1,
             wrong_unit: WrongUnit::default(),
+            flashes: true,
+            watchdog: None,
             coils: doors.next_multiple_of(8).max(8),
             inputs: (2 * doors + 1).next_multiple_of(8).max(8),
             doors: (0..doors).map(wiring).collect(),
@@ -75,6 +82,10 @@ impl BoardConfig {
 pub enum BoardError {
     #[error("cannot listen on {addr}; choose a free port (0 takes any)")]
     Listen { addr: SocketAddr, source: io::Error },
+    #[error("cannot open the serial line")]
+    Pty(#[from] PtyError),
+    #[error("a line needs at least one board, and each a unit of its own from 1 to 247")]
+    Units,
     #[error("cannot start the board's thread")]
     Thread(#[source] io::Error),
     #[error(transparent)]
@@ -92,48 +103,41 @@ pub struct CoilChange {
     pub cause: Cause,
 }
 
-/// A running board. It ends when dropped.
+/// A running board. Its line ends when the last of its boards is dropped.
 pub struct Board {
-    addr: SocketAddr,
     shared: Arc<Shared>,
-    commands: Option<mpsc::Sender<Command>>,
-    thread: Option<JoinHandle<()>>,
+    line: Arc<Line>,
 }
 
 impl fmt::Debug for Board {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Board").field("addr", &self.addr).finish_non_exhaustive()
+        f.debug_struct("Board").field("line", &self.url()).field("unit", &self.unit()).finish_non_exhaustive()
     }
 }
 
 impl Board {
+    /// Starts a board that is alone on its line, on Modbus TCP.
     pub fn start(config: BoardConfig) -> Result<Self, BoardError> {
-        let plant = plant::Plant::new(config.coils, config.inputs, &config.doors)?;
-        let listener = listen(config.listen)?;
-        let addr =
-            listener.local_addr().map_err(|source| BoardError::Listen { addr: config.listen, source })?;
-        let shared = Arc::new(Shared {
-            state: Watched::new(State { plant, faults: Faults::default(), frames: 0, clients: 0 }),
-            sooner: Notify::new(),
-            unit: config.unit,
-            wrong_unit: config.wrong_unit,
-        });
-        // Each command waits for its answer, so more than a few callers at once can't be.
-        let (commands, received) = mpsc::channel(8);
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BoardError::Thread)?;
-        let served = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("sim-board".into())
-            .spawn(move || runtime.block_on(server::serve(served, listener, received)))
-            .map_err(BoardError::Thread)?;
-        Ok(Self { addr, shared, commands: Some(commands), thread: Some(thread) })
+        let place = Place::Tcp(config.listen);
+        let mut boards = start(LineConfig { place, rate: None, boards: vec![config] })?;
+        boards.pop().ok_or(BoardError::Units)
     }
 
-    /// Where clients connect.
+    /// Where it is, as a configuration of the daemon says it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.line.url()
+    }
+
+    #[must_use]
+    pub fn unit(&self) -> u8 {
+        self.shared.unit
+    }
+
+    /// Where clients connect; nowhere on a serial line.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.line.addr()
     }
 }
 
@@ -164,6 +168,16 @@ impl Board {
     /// Goes through and leaves the door open, until [`Board::close`]. An open door stays open.
     pub fn prop_open(&self, door: usize) -> Result<Walk, BoardError> {
         Ok(self.shared.act(|state, now| state.plant.pull(now, door, None))?)
+    }
+
+    /// The door jams, or is freed again.
+    pub fn stick(&self, door: usize, stuck: bool) -> Result<(), BoardError> {
+        Ok(self.shared.act(|state, _| state.plant.stick(door, stuck))?)
+    }
+
+    /// From now on the door's contact chatters for so long each time it falls shut.
+    pub fn bounce(&self, door: usize, long: Duration) -> Result<(), BoardError> {
+        Ok(self.shared.act(|state, _| state.plant.bounce(door, long))?)
     }
 
     pub fn close(&self, door: usize) -> Result<(), BoardError> {
@@ -199,6 +213,12 @@ impl Board {
         self.shared.act(|state, _| (state.plant.coils(), state.plant.inputs(), state.plant.open_doors()))
     }
 
+    /// What came over its line, for whichever board, from line `number` of that record on: when its last byte was in.
+    #[must_use]
+    pub fn asked_since(&self, number: u64) -> Vec<Entry<Asked>> {
+        self.line.asked.look(|asked| asked.since(number))
+    }
+
     /// Frames received, answered or not.
     #[must_use]
     pub fn frames(&self) -> u64 {
@@ -220,6 +240,12 @@ impl Board {
     #[must_use]
     pub fn wait_for_coil(&self, coil: u16, on: bool, limit: Duration) -> bool {
         self.shared.state.wait(limit, |state| (state.plant.coil(coil) == Some(on)).then_some(())).is_some()
+    }
+
+    /// The same for an input.
+    #[must_use]
+    pub fn wait_for_input(&self, input: u16, on: bool, limit: Duration) -> bool {
+        self.shared.state.wait(limit, |state| (state.plant.input(input) == Some(on)).then_some(())).is_some()
     }
 
     /// Waits for a change to that state at or after `since`, which may have come and gone meanwhile.
@@ -273,6 +299,26 @@ impl Board {
         self.fault(|faults| faults.late = by);
     }
 
+    /// Answers break off in the middle.
+    pub fn cut_answers_short(&self) {
+        self.fault(|faults| faults.short = true);
+    }
+
+    /// The next answer has a wrong bit in it.
+    pub fn damage_once(&self) {
+        self.fault(|faults| faults.damaged_once = true);
+    }
+
+    /// Answers under this other unit's number. Two that do so for each other have their answers swapped.
+    pub fn answer_as(&self, unit: u8) {
+        self.fault(|faults| faults.answers_as = Some(unit));
+    }
+
+    /// A relay whose contacts stick: once on it stays on, until it is freed.
+    pub fn weld(&self, coil: u16, welded: bool) -> Result<(), BoardError> {
+        Ok(self.shared.act(|state, _| state.plant.weld(coil, welded))?)
+    }
+
     /// Carries out and answers writes so much later.
     pub fn delay_writes(&self, by: Duration) {
         self.fault(|faults| faults.write_delay = by);
@@ -288,20 +334,20 @@ impl Board {
         self.fault(|faults| *faults = Faults::default());
     }
 
-    /// Cuts every connection; new ones are accepted.
+    /// Cuts every connection to the line; new ones are accepted.
     pub fn drop_connections(&self) -> Result<(), BoardError> {
-        self.command(Command::DropConnections)
+        self.line.drop_connections()
     }
 
-    /// The network side is gone: connections cut, connecting refused. Relays, flashes and doors go on.
+    /// The cable is pulled: connections cut, connecting refused; a serial line is gone. Relays, flashes and doors go
+    /// on. For all boards on the line.
     pub fn stop(&self) -> Result<(), BoardError> {
-        self.command(Command::Stop)
+        self.line.stop()
     }
 
-    /// Listens again, on the same port.
+    /// And put back: it is where it was.
     pub fn restart(&self) -> Result<(), BoardError> {
-        let listener = listen(self.addr)?;
-        self.command(|done| Command::Restart(listener, done))
+        self.line.restart()
     }
 
     /// The power fails: [`Board::stop`], and every relay falls.
@@ -314,31 +360,6 @@ impl Board {
     fn fault(&self, set: impl FnOnce(&mut Faults)) {
         self.shared.state.change(|state| set(&mut state.faults));
     }
-
-    fn command(&self, command: impl FnOnce(SyncSender<()>) -> Command) -> Result<(), BoardError> {
-        let (done, wait) = sync_channel(1);
-        let commands = self.commands.as_ref().ok_or(BoardError::Gone)?;
-        commands.try_send(command(done)).map_err(|_| BoardError::Gone)?;
-        wait.recv_timeout(COMMAND_LIMIT).map_err(|_| BoardError::Gone)
-    }
-}
-
-impl Drop for Board {
-    fn drop(&mut self) {
-        // The thread ends when nobody can command it any more.
-        self.commands = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn listen(addr: SocketAddr) -> Result<TcpListener, BoardError> {
-    let listener = TcpListener::bind(addr).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    listener.map_err(|source| BoardError::Listen { addr, source })
 }
 
 fn coil_change(entry: &Entry<Happening>) -> Option<CoilChange> {
@@ -348,6 +369,7 @@ fn coil_change(entry: &Entry<Happening>) -> Option<CoilChange> {
         | Happening::DoorOpened { .. }
         | Happening::DoorClosed { .. }
         | Happening::DoorStayedLocked { .. }
+        | Happening::DoorStuck { .. }
         | Happening::ClientConnected
         | Happening::ClientLeft => None,
     }

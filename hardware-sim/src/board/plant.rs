@@ -36,6 +36,8 @@ pub enum Cause {
     FlashStarted,
     /// By the board itself, with or without a client.
     FlashEnded,
+    /// Nobody spoke to the board for too long.
+    Watchdog,
     PowerLost,
 }
 
@@ -49,11 +51,29 @@ pub enum Opening {
 /// What can be seen or heard at the board and its doors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Happening {
-    CoilChanged { coil: u16, on: bool, cause: Cause },
-    InputChanged { input: u16, on: bool },
-    DoorOpened { door: usize, how: Opening },
-    DoorClosed { door: usize },
-    DoorStayedLocked { door: usize },
+    CoilChanged {
+        coil: u16,
+        on: bool,
+        cause: Cause,
+    },
+    InputChanged {
+        input: u16,
+        on: bool,
+    },
+    DoorOpened {
+        door: usize,
+        how: Opening,
+    },
+    DoorClosed {
+        door: usize,
+    },
+    DoorStayedLocked {
+        door: usize,
+    },
+    /// Released, and it would not move.
+    DoorStuck {
+        door: usize,
+    },
     ClientConnected,
     ClientLeft,
 }
@@ -80,6 +100,8 @@ pub enum Walk {
 struct Coil {
     on: bool,
     flash_ends: Option<Instant>,
+    /// Its contacts are welded: once on it stays on.
+    welded: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +110,21 @@ struct Door {
     open: bool,
     closes: Option<Instant>,
     rex_ends: Option<Instant>,
+    /// It does not move, whatever the strike does.
+    stuck: bool,
+    /// For how long its contact chatters when it falls shut.
+    bounce: Duration,
+    chatter: Option<Chatter>,
 }
+
+#[derive(Debug, Clone, Copy)]
+struct Chatter {
+    next: Instant,
+    until: Instant,
+}
+
+/// Between two changes of a contact that chatters.
+const CHATTER: Duration = Duration::from_millis(7);
 
 /// Coils, inputs, doors, and the record of what they did.
 #[derive(Debug)]
@@ -97,6 +133,11 @@ pub struct Plant {
     inputs: Vec<bool>,
     doors: Vec<Door>,
     pub(super) record: Record<Happening>,
+    /// It times pulses.
+    pub(super) flashes: bool,
+    /// Relays fall when nobody spoke to it for so long.
+    pub(super) watchdog: Option<Duration>,
+    spoken_to: Option<Instant>,
 }
 
 impl Plant {
@@ -107,12 +148,23 @@ impl Plant {
             inputs: vec![false; usize::from(inputs)],
             doors: Vec::with_capacity(doors.len()),
             record: Record::default(),
+            flashes: true,
+            watchdog: None,
+            spoken_to: None,
         };
         for &wiring in doors {
             plant.coil(wiring.strike).ok_or(NoSuch::Coil(wiring.strike))?;
             plant.input(wiring.rex).ok_or(NoSuch::Input(wiring.rex))?;
             *plant.inputs.get_mut(usize::from(wiring.contact)).ok_or(NoSuch::Input(wiring.contact))? = true;
-            plant.doors.push(Door { wiring, open: false, closes: None, rex_ends: None });
+            plant.doors.push(Door {
+                wiring,
+                open: false,
+                closes: None,
+                rex_ends: None,
+                stuck: false,
+                bounce: Duration::ZERO,
+                chatter: None,
+            });
         }
         Ok(plant)
     }
@@ -161,6 +213,9 @@ impl Plant {
             self.set_coil(now, coil, on, None, Cause::Written);
             return Ok(());
         }
+        if !self.flashes {
+            return Err(Exception::ILLEGAL_ADDRESS);
+        }
         let (coil, on) = within(FLASH_ON_BASE)
             .map(|coil| (coil, true))
             .or_else(|| within(FLASH_OFF_BASE).map(|coil| (coil, false)))
@@ -207,8 +262,40 @@ impl Plant {
             self.record.add(now, Happening::DoorStayedLocked { door });
             return Ok(Walk::Locked);
         }
+        if !found.open && found.stuck {
+            self.record.add(now, Happening::DoorStuck { door });
+            return Ok(Walk::Locked);
+        }
         self.open(now, door, open_for, Opening::Released)?;
         Ok(Walk::Through)
+    }
+
+    /// Jams it, or frees it again.
+    pub fn stick(&mut self, door: usize, stuck: bool) -> Result<(), NoSuch> {
+        self.doors.get_mut(door).ok_or(NoSuch::Door(door))?.stuck = stuck;
+        Ok(())
+    }
+
+    /// From now on its contact chatters for so long when it falls shut.
+    pub fn bounce(&mut self, door: usize, long: Duration) -> Result<(), NoSuch> {
+        self.doors.get_mut(door).ok_or(NoSuch::Door(door))?.bounce = long;
+        Ok(())
+    }
+
+    /// A relay whose contacts stick: once on it stays on, until it is freed.
+    pub fn weld(&mut self, coil: u16, welded: bool) -> Result<(), NoSuch> {
+        self.coils.get_mut(usize::from(coil)).ok_or(NoSuch::Coil(coil))?.welded = welded;
+        Ok(())
+    }
+
+    /// A request for this board has come.
+    pub fn spoken_to(&mut self, now: Instant) {
+        self.spoken_to = Some(now);
+    }
+
+    fn watchdog_barks(&self) -> Option<Instant> {
+        let driven = self.coils.iter().any(|coil| coil.on && !coil.welded);
+        self.watchdog.filter(|_| driven).and_then(|watchdog| Some(self.spoken_to? + watchdog))
     }
 
     /// Opens whatever the strike says.
@@ -221,6 +308,8 @@ impl Plant {
         found.closes = None;
         if std::mem::replace(&mut found.open, false) {
             let contact = found.wiring.contact;
+            let chatters = !found.bounce.is_zero();
+            found.chatter = chatters.then(|| Chatter { next: now + CHATTER, until: now + found.bounce });
             self.record.add(now, Happening::DoorClosed { door });
             self.set_input(now, contact, true)?;
         }
@@ -238,8 +327,9 @@ impl Plant {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let coils = self.coils.iter().filter_map(|coil| coil.flash_ends);
-        let doors = self.doors.iter().flat_map(|door| [door.closes, door.rex_ends]).flatten();
-        coils.chain(doors).min()
+        let chatter = |door: &Door| door.chatter.map(|chatter| chatter.next);
+        let doors = self.doors.iter().flat_map(|door| [door.closes, door.rex_ends, chatter(door)]).flatten();
+        coils.chain(doors).chain(self.watchdog_barks()).min()
     }
 
     /// Lets what is due by `now` happen.
@@ -251,7 +341,13 @@ impl Plant {
                 self.set_coil(now, coil, !on, None, Cause::FlashEnded);
             }
         }
+        if due(self.watchdog_barks()) {
+            for coil in (0..).take(self.coils.len()) {
+                self.set_coil(now, coil, false, None, Cause::Watchdog);
+            }
+        }
         for index in 0..self.doors.len() {
+            self.chatter(now, index);
             let Some(&door) = self.doors.get(index) else { continue };
             if due(door.closes) {
                 // Both indices come from this very list.
@@ -266,6 +362,20 @@ impl Plant {
         }
     }
 
+    /// A contact that chatters: open and shut by turns, shut in the end.
+    fn chatter(&mut self, now: Instant, door: usize) {
+        let Some(found) = self.doors.get_mut(door) else { return };
+        let Some(Chatter { next, until }) = found.chatter.filter(|chatter| chatter.next <= now) else {
+            return;
+        };
+        let contact = found.wiring.contact;
+        let over = next >= until;
+        found.chatter = (!over).then_some(Chatter { next: next + CHATTER, until });
+        let shut = over || self.input(contact) == Some(false);
+        // The contact is an input of this board: it was looked up when the door was made.
+        let _ = self.set_input(now, contact, shut);
+    }
+
     fn open(
         &mut self,
         now: Instant,
@@ -275,6 +385,7 @@ impl Plant {
     ) -> Result<(), NoSuch> {
         let found = self.doors.get_mut(door).ok_or(NoSuch::Door(door))?;
         found.closes = open_for.map(|open_for| now + open_for);
+        found.chatter = None;
         let contact = found.wiring.contact;
         if !std::mem::replace(&mut found.open, true) {
             self.record.add(now, Happening::DoorOpened { door, how });
@@ -284,6 +395,7 @@ impl Plant {
 
     fn set_coil(&mut self, now: Instant, coil: u16, on: bool, flash_ends: Option<Instant>, cause: Cause) {
         let Some(place) = self.coils.get_mut(usize::from(coil)) else { return };
+        let on = on || (place.welded && place.on);
         place.flash_ends = flash_ends;
         if std::mem::replace(&mut place.on, on) != on {
             self.record.add(now, Happening::CoilChanged { coil, on, cause });

@@ -202,11 +202,7 @@ impl Controller {
             door.ended(now.mono, entry_of(ticket));
         }
         if !by_board {
-            self.lock_fault(
-                now,
-                pulse.door,
-                "the board did not end the pulse by itself; it was switched off",
-            );
+            self.lock_fault(now, pulse.door, "the pulse did not end in time; it was switched off");
         }
     }
 

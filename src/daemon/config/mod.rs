@@ -2,6 +2,7 @@
 //!
 //! Every mistake is found and named at once, with its place, before anything is driven.
 
+mod board;
 mod broker;
 mod read;
 mod sections;
@@ -17,8 +18,9 @@ use std::{
     time::Duration,
 };
 
+pub use self::board::Board;
 pub use self::broker::Broker;
-pub use self::sections::{Board, Door, Input, Lock, Reader, ReaderDriver, Rex};
+pub use self::sections::{Door, Input, Lock, Reader, ReaderDriver, Rex};
 use crate::{
     domain::{ControllerId, Zone},
     drivers::uplink::keeper::Account,

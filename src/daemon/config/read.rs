@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt::Display, net::SocketAddr, ops::Range, path
 use toml::de::DeTable;
 
 use super::{
-    Broker, Config, Mqtt, Problem,
-    sections::{Board, Door, Input, Reader, ReaderDriver},
+    Board, Broker, Config, Mqtt, Problem, board,
+    sections::{Door, Input, Reader, ReaderDriver},
     table::{Found, Problems, Table},
     trust,
 };
@@ -127,6 +127,8 @@ fn cross_check(
     problems: &Problems<'_>,
 ) {
     unique(problems, "board", boards.iter().map(|b| named(&b.id)));
+    board::share_lines(boards, problems);
+    board::have_channels(boards, doors, problems);
     unique(problems, "door", doors.iter().map(|d| named(&d.id)));
     unique(problems, "reader", readers.iter().map(|r| named(&r.id)));
     let coil =
@@ -142,6 +144,7 @@ fn cross_check(
     };
     unique(problems, "reader on", readers.iter().filter_map(port));
     lines(problems, readers);
+    boards_lines(problems, boards, readers);
 }
 
 /// OSDP readers share a port: each with its own address, all at one speed, and with nobody of another kind.
@@ -165,6 +168,21 @@ fn lines(problems: &Problems<'_>, readers: &[Reader]) {
         {
             let message = format!("{} is a line of OSDP readers", port.value.display());
             problems.add(&port.span, port.key.clone(), message);
+        }
+    }
+}
+
+/// No reader is on a line of boards.
+fn boards_lines(problems: &Problems<'_>, boards: &[Board], readers: &[Reader]) {
+    let lines: Vec<(&str, String)> = boards.iter().filter_map(Board::serial_port).collect();
+    let ports = readers.iter().filter_map(|reader| match &reader.driver {
+        ReaderDriver::Pn532 { port, .. } | ReaderDriver::Osdp { port, .. } => Some(port),
+        ReaderDriver::Pcsc { .. } => None,
+    });
+    for found in ports {
+        if let Some((_, board)) = lines.iter().find(|(path, _)| found.value.as_os_str() == *path) {
+            let port = found.value.display();
+            problems.add(&found.span, found.key.clone(), format!("{port} is the line of board {board}"));
         }
     }
 }

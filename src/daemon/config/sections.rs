@@ -1,4 +1,4 @@
-//! Boards, doors and readers: one entry of each, by itself.
+//! Doors and readers: one entry of each, by itself.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,18 +9,6 @@ use crate::control::settings::RelockOn;
 use crate::domain::{BoardId, Direction, DoorId, ReaderId, Schedule, ZoneId};
 use crate::drivers::reader::osdp;
 use crate::wire::record::schedule as schedule_of;
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Board {
-    pub id: Found<BoardId>,
-    pub url: String,
-    pub host: String,
-    pub port: u16,
-    pub unit: u8,
-    pub flash_base: u16,
-    pub timeout: Duration,
-    pub poll: Duration,
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Door {
@@ -99,41 +87,9 @@ const LAST_CHANNEL: u64 = 63;
 /// Longest pulse the flash command can time: 0x7FFF steps of 100 ms.
 const LONGEST_STRIKE_S: u64 = 3276;
 const AN_INTERVAL: &str = "one such as { days = [\"mon\", \"tue\"], from = \"08:00\", to = \"18:00\" }";
-const AN_ID: &str = "an id of 1 to 64 characters A-Z a-z 0-9 . _ : -";
-const MODBUS_PORT: u16 = 502;
+pub const AN_ID: &str = "an id of 1 to 64 characters A-Z a-z 0-9 . _ : -";
 /// What readers are set to as they come.
 const DEFAULT_OSDP_BAUD: u32 = 9_600;
-
-impl Board {
-    pub fn read(table: Table<'_>) -> Option<Board> {
-        let id = table.parsed("id", AN_ID, BoardId::new);
-        let url = table.parsed("url", "a Modbus TCP address such as modbus+tcp://10.0.0.20:502", |text| {
-            address(text, "modbus+tcp", MODBUS_PORT).map(|(host, port)| (text.to_owned(), host, port))
-        });
-        let unit = table.number_or("unit", (0, 255), "a Modbus unit", 1) as u8;
-        // The board times the pulse, so that it ends whatever becomes of us.
-        let timed_by_board =
-            |text: &str| if text == "flash" { Ok(()) } else { Err(format!("{text:?} is not known")) };
-        if table.has("pulse") {
-            table.parsed("pulse", "\"flash\" (the board times the pulse)", timed_by_board);
-        }
-        let flash_base = table.number_or("flash_base", (0, 0xFFFF), "a coil address", 0x0200) as u16;
-        let timeout = table.number_or("timeout_ms", (10, 10_000), "a number of milliseconds", 500);
-        let poll = table.number_or("poll_ms", (10, 10_000), "a number of milliseconds", 100);
-        table.end();
-        let (url, host, port) = url?.value;
-        Some(Board {
-            id: id?,
-            url,
-            host,
-            port,
-            unit,
-            flash_base,
-            timeout: Duration::from_millis(timeout),
-            poll: Duration::from_millis(poll),
-        })
-    }
-}
 
 impl Door {
     pub fn read(table: Table<'_>) -> Option<Door> {

@@ -1,72 +1,188 @@
-//! A relay and input board on Modbus TCP that times its own pulses (Waveshare and kin): a strict wrapper over
-//! tokio-modbus, and the one task that talks to the board.
+//! Relay and input boards that speak Modbus: over TCP, over a serial line (RTU), or RTU carried by TCP, one or
+//! several on a line. A task for each line talks to its boards; each board is driven through a [`Handle`] of its own.
 //!
 //! ```text
-//!            connect, read the inputs                 a command, first of all
-//!   down ────────────────────────────► up ──┬──────── a pulse that must have ended: look ──────┐
-//!    ▲ ▲    (nothing is driven)        ▲    └──────── the inputs, each `poll` ─────────────────┤
-//!    │ └─ back-off; commands fail ──┐  └───────────────────────────────────────────────────────┘
-//!    └──────────────────────────────┴── any error, time-out or answer that does not fit
+//!   Handle ─┐              ┌ unit ─ pulses        what a board is asked, and what runs on it
+//!   Handle ─┼─ inbox ─ line┤                      who is next
+//!   Handle ─┘              └ exchange ─ frame     one question, one answer, TCP or RTU
+//!                               └ ask             bytes, and what counts as an answer
 //! ```
 //!
-//! A strike must not move long after the tap that moved it: while the link is down commands fail at once, and one
-//! that waited too long fails as well. None is kept for later.
+//! A strike must not move long after the tap that moved it: while a board is down its commands fail at once, and one
+//! that waited too long fails as well. None is kept for later. What is said to have been done was read back.
+//!
+//! The library (tokio-modbus) gives the vocabulary. Its client is not used: it takes any echo of a write for the
+//! right one in a release build, can't read that of a timed pulse, and has no more than one unit's time-out in mind.
 
+mod ask;
+mod batch;
 mod exchange;
+mod frame;
+mod inbox;
+mod line;
 mod pulses;
 #[cfg(test)]
 mod tests;
-mod transport;
+mod unit;
 
-use std::{convert::Infallible, fmt, io, pin::pin, time::Duration};
+use std::{collections::VecDeque, fmt, io, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::mpsc::{self, Receiver, Sender},
+    sync::mpsc::{self, Sender},
     task,
-    time::{Instant, sleep, sleep_until, timeout},
 };
+use tokio_serial::{DataBits, Parity as SerialParity, SerialStream, StopBits};
 
 use self::{
-    exchange::{Exchange, Fault},
-    pulses::{HoldError, Pulses},
+    exchange::{Fault, Pace, Wire},
+    frame::Framing,
+    inbox::{Inbox, Waiting},
+    line::Line,
+    unit::Unit,
 };
 use crate::{
-    control::{BoardCommand, BoardEvent, Event, Inputs},
+    control::{BoardCommand, Event},
     domain::BoardId,
-    drivers::{backoff::Backoff, clock, seldom::Seldom},
+    drivers::{backoff::Backoff, clock},
 };
 
-/// Commands that may wait: one for each of a board's coils, of which there are 64 at most.
+/// Commands that may wait for each board: one for each of its coils, of which there are 64 at most.
 const WAITING_MAX: usize = 64;
-/// A command that waited longer is for a person who has gone.
-const AGE_MAX: Duration = Duration::from_millis(1_000);
-/// After a pulse's time, before its coil is looked at: the board's clock and ours differ, and so does the line.
-const SLACK: Duration = Duration::from_millis(200);
-/// Between attempts to switch off a coil that does not drop.
-const SWITCH_OFF_RETRY: Duration = Duration::from_millis(500);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_CAP: Duration = Duration::from_millis(2_000);
 /// The most inputs a board may have (`control::Inputs`).
 pub const INPUTS_MAX: u8 = 64;
+/// Silence before a request where another box does the sending: 3.5 characters at 9600 baud.
+const GATEWAY_SILENCE: Duration = Duration::from_millis(4);
+/// From here on the silence does not get shorter (MODBUS over Serial Line 1.02 §2.5.1.1).
+const FAST_BAUD: u32 = 19_200;
+const FAST_SILENCE: Duration = Duration::from_micros(1_750);
 
+/// Where a line is. Boards with the same one share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// Modbus TCP at `host:port`.
+    Tcp(String),
+    /// RTU frames over TCP at `host:port`, as simple Ethernet boxes have it.
+    RtuOverTcp(String),
+    Serial(Serial),
+}
+
+/// A serial line; 8 data bits, as RTU has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serial {
+    pub path: String,
+    pub baud: u32,
+    pub parity: Parity,
+    /// 1 or 2.
+    pub stop_bits: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parity {
+    None,
+    Even,
+    Odd,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Address::Tcp(address) | Address::RtuOverTcp(address) => address,
+            Address::Serial(serial) => &serial.path,
+        })
+    }
+}
+
+impl Address {
+    /// For people: what is spoken, and where.
+    fn kind(&self) -> String {
+        match self {
+            Address::Tcp(address) => format!("Modbus TCP at {address}"),
+            Address::RtuOverTcp(address) => format!("Modbus RTU over TCP at {address}"),
+            Address::Serial(Serial { path, baud, parity, stop_bits }) => {
+                let parity = match parity {
+                    Parity::None => 'N',
+                    Parity::Even => 'E',
+                    Parity::Odd => 'O',
+                };
+                format!("Modbus RTU on {path}, {baud} baud 8{parity}{stop_bits}")
+            }
+        }
+    }
+
+    fn is_rtu(&self) -> bool {
+        !matches!(self, Address::Tcp(_))
+    }
+
+    fn framing(&self) -> Framing {
+        if self.is_rtu() { Framing::Rtu } else { Framing::tcp() }
+    }
+
+    fn pace(&self) -> Pace {
+        match self {
+            Address::Tcp(_) => Pace::default(),
+            Address::RtuOverTcp(_) => Pace { byte: Duration::ZERO, silence: GATEWAY_SILENCE },
+            Address::Serial(serial) => serial.pace(),
+        }
+    }
+}
+
+impl Serial {
+    fn pace(&self) -> Pace {
+        // Start, 8 data, parity, stop.
+        let bits = 9 + u32::from(self.parity != Parity::None) + u32::from(self.stop_bits);
+        let byte = Duration::from_secs(1) * bits / self.baud.max(1);
+        let silence = if self.baud > FAST_BAUD { FAST_SILENCE } else { byte * 7 / 2 };
+        Pace { byte, silence }
+    }
+
+    fn open(&self) -> io::Result<SerialStream> {
+        let line = tokio_serial::new(self.path.as_str(), self.baud)
+            .data_bits(DataBits::Eight)
+            .parity(match self.parity {
+                Parity::None => SerialParity::None,
+                Parity::Even => SerialParity::Even,
+                Parity::Odd => SerialParity::Odd,
+            })
+            .stop_bits(if self.stop_bits == 2 { StopBits::Two } else { StopBits::One });
+        // Exclusive by default: a second latchd, or a modem manager, would eat the answers.
+        SerialStream::open(&line).map_err(|error| io::Error::other(SerialError(error)))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; is it plugged in, and may latchd use it (group dialout)?")]
+struct SerialError(tokio_serial::Error);
+
+/// Who ends a pulse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulse {
+    /// The board: function 05 to this plus the coil, with n × 100 ms.
+    Flash { base: u16 },
+    /// We do. For boards with a watchdog of their own, which drops its coils when nobody talks to it.
+    Host,
+}
+
+/// One board on a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     pub board: BoardId,
-    /// `host:port`.
-    pub address: String,
     pub unit: u8,
-    /// Function 05 to this plus the coil, with n × 100 ms, is a pulse.
-    pub flash_base: u16,
-    /// For connecting, and for each answer.
+    /// The addresses of its first coil and its first input.
+    pub coil_base: u16,
+    pub input_base: u16,
+    pub pulse: Pulse,
+    /// It takes function 15: coils side by side in one write.
+    pub write_many: bool,
+    /// For each answer, beside the time its bytes take.
     pub timeout: Duration,
     /// From one reading of the inputs to the next.
     pub poll: Duration,
     /// Coils in use: those below this number.
     pub coils: u8,
-    /// Inputs to read: those below this number, at most [`INPUTS_MAX`]; 0 reads one all the same, to see that the
-    /// board is there.
+    /// Inputs to read: those below this number, at most [`INPUTS_MAX`]; with 0 a coil is read to see that it is there.
     pub inputs: u8,
 }
 
@@ -80,340 +196,88 @@ pub enum Error {
     Stopping,
 }
 
-/// Why a command did not do what it was for. What it says is what the journal gets.
-#[derive(Debug, thiserror::Error)]
-enum CommandError {
-    #[error("the board is not connected")]
-    Down,
-    #[error("it waited longer than {} ms behind other commands", AGE_MAX.as_millis())]
-    Stale,
-    #[error("no coil {coil} is in use; there are {coils}")]
-    NoSuchCoil { coil: u8, coils: u8 },
-    #[error(transparent)]
-    Hold(#[from] HoldError),
-    #[error(transparent)]
-    Exchange(#[from] Fault),
-    #[error("the board echoed the pulse, but coil {0} does not read as driven")]
-    NotDriven(u8),
-    #[error("the board echoed the switching off, but coil {0} still reads as driven")]
-    StillDriven(u8),
-}
-
 /// A command that was not taken; nothing further will be said of it.
 #[derive(Debug, thiserror::Error)]
-#[error("board {board}: {WAITING_MAX} commands are waiting already")]
+#[error("board {board}: {} commands are waiting already", self.waiting)]
 pub struct Refused {
     pub board: BoardId,
     pub command: BoardCommand,
+    pub waiting: usize,
 }
 
-/// A running board. Dropping it ends the task; a pulse that runs is ended by the board.
+/// A running board. Dropping the last one of a line ends its task; a pulse that runs is ended by the board.
 #[derive(Debug)]
 pub struct Handle {
     board: BoardId,
-    commands: Sender<(Instant, BoardCommand)>,
-    task: task::JoinHandle<()>,
+    number: usize,
+    commands: Sender<Waiting>,
+    _task: Arc<Task>,
+}
+
+#[derive(Debug)]
+struct Task(task::JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Handle {
     /// Never waits. What is taken is answered by `Pulsed` or `Secured`, or by `Failed`.
     pub fn command(&self, command: BoardCommand) -> Result<(), Box<Refused>> {
-        self.commands.try_send((clock::instant(), command)).map_err(|refused| {
-            let (_, command) = refused.into_inner();
-            Box::new(Refused { board: self.board.clone(), command })
+        let waiting = Waiting { asked_at: clock::instant(), board: self.number, command };
+        self.commands.try_send(waiting).map_err(|refused| {
+            let Waiting { command, .. } = refused.into_inner();
+            let waiting = self.commands.max_capacity();
+            Box::new(Refused { board: self.board.clone(), command, waiting })
         })
     }
 }
 
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.task.abort();
+/// Starts a line's task in the current runtime: a handle for each of its boards, in their order.
+pub fn spawn(address: Address, boards: Vec<Config>, events: Sender<Event>) -> Vec<Handle> {
+    match address.clone() {
+        Address::Tcp(at) | Address::RtuOverTcp(at) => spawn_over(address, boards, events, move || {
+            let at = at.clone();
+            async move {
+                let socket = TcpStream::connect(at).await?;
+                // A command is one small segment: it must not wait for the last one's acknowledgement.
+                socket.set_nodelay(true)?;
+                Ok(socket)
+            }
+        }),
+        Address::Serial(serial) => spawn_over(address, boards, events, move || {
+            let opened = serial.open();
+            async move { opened }
+        }),
     }
 }
 
-/// Starts the board's task in the current runtime.
-pub fn spawn(config: Config, events: Sender<Event>) -> Handle {
-    let address = config.address.clone();
-    let dial = move || {
-        let address = address.clone();
-        async move {
-            let socket = TcpStream::connect(address).await?;
-            // A command is one small segment: it must not wait for the last one's acknowledgement.
-            socket.set_nodelay(true)?;
-            Ok(socket)
-        }
-    };
-    spawn_over(config, events, dial)
-}
-
-fn spawn_over<T, F, C>(config: Config, events: Sender<Event>, dial: C) -> Handle
+fn spawn_over<T, F, C>(address: Address, boards: Vec<Config>, events: Sender<Event>, dial: C) -> Vec<Handle>
 where
-    T: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug + 'static,
+    T: Wire + 'static,
     F: Future<Output = io::Result<T>> + Send + 'static,
     C: FnMut() -> F + Send + 'static,
 {
-    let board = config.board.clone();
-    let (sender, commands) = mpsc::channel(WAITING_MAX);
-    let driver = Driver {
-        config,
+    let ids: Vec<BoardId> = boards.iter().map(|board| board.board.clone()).collect();
+    let waiting_max = WAITING_MAX * boards.len().max(1);
+    let (sender, commands) = mpsc::channel(waiting_max);
+    let inbox = Inbox {
         commands,
         events,
-        pulses: Pulses::default(),
-        link: Link::Untried,
-        backoff: Backoff::new(RETRY_FIRST, RETRY_CAP),
-        stuck: Seldom::default(),
+        boards: ids.iter().map(|id| (id.clone(), false)).collect(),
+        waiting: VecDeque::new(),
+        waiting_max,
     };
-    Handle { board, commands: sender, task: task::spawn(driver.run(dial)) }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Link {
-    Untried,
-    Up,
-    Down,
-}
-
-struct Driver {
-    config: Config,
-    commands: Receiver<(Instant, BoardCommand)>,
-    events: Sender<Event>,
-    /// Outlives the connection: what ran when the link was lost is looked at when it is back.
-    pulses: Pulses,
-    link: Link,
-    backoff: Backoff,
-    stuck: Seldom,
-}
-
-impl Driver {
-    async fn run<T, F, C>(mut self, mut dial: C)
-    where
-        T: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug + 'static,
-        F: Future<Output = io::Result<T>> + Send,
-        C: FnMut() -> F + Send,
-    {
-        loop {
-            let error = match self.connect(&mut dial).await {
-                Ok((mut board, inputs)) => {
-                    let Err(error) = self.serve(&mut board, inputs).await;
-                    error
-                }
-                Err(error) => error,
-            };
-            if matches!(error, Error::Stopping) || self.lost(&error).await.is_err() {
-                return;
-            }
-            let wait = self.backoff.wait();
-            if self.refusing(sleep(wait)).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// A connection is one once the inputs have been read: a board that hangs still accepts.
-    async fn connect<T, F, C>(&mut self, dial: &mut C) -> Result<(Exchange, Inputs), Error>
-    where
-        T: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug + 'static,
-        F: Future<Output = io::Result<T>> + Send,
-        C: FnMut() -> F + Send,
-    {
-        let dialled = self.refusing(timeout(self.config.timeout, dial())).await?;
-        let socket = dialled
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(|source| Error::Connect { address: self.config.address.clone(), source })?;
-        let mut board = Exchange::over(socket, self.config.unit, self.config.timeout);
-        let inputs = self.refusing(board.inputs(self.input_count())).await?;
-        Ok((board, inputs.map_err(|fault| self.broken(fault))?))
-    }
-
-    /// Does this while the link is down: commands are refused meanwhile.
-    async fn refusing<F: Future>(&mut self, doing: F) -> Result<F::Output, Error> {
-        let mut doing = pin!(doing);
-        loop {
-            tokio::select! {
-                biased;
-                command = self.commands.recv() => match command {
-                    Some((_, command)) => self.failed(&command, &CommandError::Down).await?,
-                    None => return Err(Error::Stopping),
-                },
-                done = &mut doing => return Ok(done),
-            }
-        }
-    }
-
-    async fn lost(&mut self, error: &Error) -> Result<(), Error> {
-        while let Ok((_, command)) = self.commands.try_recv() {
-            self.failed(&command, &CommandError::Down).await?;
-        }
-        if std::mem::replace(&mut self.link, Link::Down) != Link::Down {
-            self.send(BoardEvent::Lost { detail: error.to_string() }).await?;
-        }
-        Ok(())
-    }
-
-    /// One connection, until it is in doubt.
-    async fn serve(&mut self, board: &mut Exchange, mut inputs: Inputs) -> Result<Infallible, Error> {
-        self.link = Link::Up;
-        let detail = format!("Modbus TCP at {}, unit {}", self.config.address, self.config.unit);
-        self.send(BoardEvent::Connected { detail, inputs }).await?;
-        let mut poll_at = clock::instant() + self.config.poll;
-        loop {
-            let check = self.pulses.next();
-            let check_at = check.map_or(poll_at, |(due, _)| due);
-            tokio::select! {
-                biased;
-                command = self.commands.recv() => {
-                    let (asked_at, command) = command.ok_or(Error::Stopping)?;
-                    self.execute(board, asked_at, command).await?;
-                }
-                () = sleep_until(check_at), if check.is_some() => self.check(board).await?,
-                () = sleep_until(poll_at) => {}
-            }
-            // One poll may go between two commands, so that a run of them hides no door contact.
-            if clock::instant() >= poll_at {
-                self.poll(board, &mut inputs).await?;
-                poll_at = clock::instant() + self.config.poll;
-            }
-        }
-    }
-
-    async fn poll(&mut self, board: &mut Exchange, inputs: &mut Inputs) -> Result<(), Error> {
-        let now = board.inputs(self.input_count()).await.map_err(|fault| self.broken(fault))?;
-        // Not on connecting: a link that fails with its first command each time must not be tried in haste.
-        self.backoff.reset();
-        if std::mem::replace(inputs, now) == now { Ok(()) } else { self.send(BoardEvent::Inputs(now)).await }
-    }
-
-    async fn execute(
-        &mut self,
-        board: &mut Exchange,
-        asked_at: Instant,
-        command: BoardCommand,
-    ) -> Result<(), Error> {
-        let outcome = match command {
-            BoardCommand::Pulse { .. } if clock::instant() - asked_at > AGE_MAX => Err(CommandError::Stale),
-            BoardCommand::Pulse { ticket, coil, hold, warrant: _ } => {
-                self.pulse(board, coil, hold).await.map(|due| {
-                    self.pulses.started(coil, ticket, due);
-                    BoardEvent::Pulsed { ticket }
-                })
-            }
-            BoardCommand::Secure { ticket, coil } => {
-                self.secure(board, coil).await.map(|()| BoardEvent::Secured { ticket })
-            }
-        };
-        match outcome {
-            Ok(done) => self.send(done).await,
-            Err(CommandError::Exchange(fault)) if fault.is_in_doubt() => {
-                self.failed(&command, &fault).await?;
-                Err(self.broken(fault))
-            }
-            Err(why) => self.failed(&command, &why).await,
-        }
-    }
-
-    /// Drives the coil and reads it back; when it must have dropped again.
-    async fn pulse(
-        &mut self,
-        board: &mut Exchange,
-        coil: u8,
-        hold: Duration,
-    ) -> Result<Instant, CommandError> {
-        let Config { flash_base, coils, .. } = self.config;
-        let units = pulses::units(hold)?;
-        let address = flash_base.checked_add(u16::from(coil)).filter(|_| coil < coils);
-        let address = address.ok_or(CommandError::NoSuchCoil { coil, coils })?;
-        let echoed = board.pulse(coil, address, units).await;
-        // From here on it may be driven, whatever came back; and from no later than now.
-        let due = clock::instant() + pulses::time(units) + SLACK;
-        let driven = match echoed {
-            Ok(()) => board.coil(coil).await,
-            Err(fault) => Err(fault),
-        };
-        match driven {
-            Ok(true) => Ok(due),
-            Ok(false) => {
-                self.pulses.doubted(coil, due);
-                Err(CommandError::NotDriven(coil))
-            }
-            Err(fault) => {
-                self.pulses.doubted(coil, due);
-                Err(fault.into())
-            }
-        }
-    }
-
-    /// Switches the coil off and reads it back. What fails is looked at again until it has dropped.
-    async fn secure(&mut self, board: &mut Exchange, coil: u8) -> Result<(), CommandError> {
-        let coils = self.config.coils;
-        if coil >= coils {
-            return Err(CommandError::NoSuchCoil { coil, coils });
-        }
-        self.pulses.cut_short(coil, clock::instant() + SWITCH_OFF_RETRY);
-        board.switch_off(coil).await?;
-        if board.coil(coil).await? {
-            return Err(CommandError::StillDriven(coil));
-        }
-        self.pulses.ended(coil);
-        Ok(())
-    }
-
-    /// Looks whether the pulse that is due first has ended, and ends it where it has not.
-    async fn check(&mut self, board: &mut Exchange) -> Result<(), Error> {
-        let Some((_, coil)) = self.pulses.next() else { return Ok(()) };
-        match end(board, coil).await {
-            Ok(Some(by_board)) => {
-                if !by_board {
-                    tracing::error!(board = %self.config.board, coil, "a pulse did not end in time; switched off");
-                }
-                match self.pulses.ended(coil) {
-                    Some(ticket) => self.send(BoardEvent::Ended { ticket, by_board }).await,
-                    None => Ok(()),
-                }
-            }
-            Err(fault) if fault.is_in_doubt() => Err(self.broken(fault)),
-            stuck => {
-                self.pulses.postpone(coil, clock::instant() + SWITCH_OFF_RETRY);
-                if let Some(left_out) = self.stuck.may(clock::mono()) {
-                    let fault = stuck.err().map(tracing::field::display);
-                    tracing::error!(
-                        board = %self.config.board, coil, fault, left_out,
-                        "a pulse has not ended, and the coil can't be switched off; check the board"
-                    );
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn broken(&self, source: Fault) -> Error {
-        Error::Exchange { address: self.config.address.clone(), source }
-    }
-
-    fn input_count(&self) -> u8 {
-        self.config.inputs.clamp(1, INPUTS_MAX)
-    }
-
-    async fn failed(
-        &self,
-        command: &BoardCommand,
-        why: &(dyn std::error::Error + Sync),
-    ) -> Result<(), Error> {
-        let ticket = command.ticket();
-        self.send(BoardEvent::Failed { ticket, detail: why.to_string() }).await
-    }
-
-    async fn send(&self, what: BoardEvent) -> Result<(), Error> {
-        let board = self.config.board.clone();
-        // Fails only when nobody listens any more.
-        self.events.send(Event::Board { board, what }).await.map_err(|_| Error::Stopping)
-    }
-}
-
-/// Sees to it that the coil is not driven: by the board itself, or else by us. `None`: it still is.
-async fn end(board: &mut Exchange, coil: u8) -> Result<Option<bool>, Fault> {
-    if !board.coil(coil).await? {
-        return Ok(Some(true));
-    }
-    board.switch_off(coil).await?;
-    Ok((!board.coil(coil).await?).then_some(false))
+    let line = Line {
+        address,
+        units: boards.into_iter().map(Unit::new).collect(),
+        inbox,
+        backoff: Backoff::new(RETRY_FIRST, RETRY_CAP),
+        polled_at: None,
+    };
+    let task = Arc::new(Task(task::spawn(line.run(dial))));
+    let handle = |(number, board)| Handle { board, number, commands: sender.clone(), _task: task.clone() };
+    ids.into_iter().enumerate().map(handle).collect()
 }

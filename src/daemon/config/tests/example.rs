@@ -77,7 +77,7 @@ fn what_it_says_are_defaults_are_the_defaults() {
 }
 
 /// Keys that have no default, or whose absence means something else.
-const NO_DEFAULTS: [&str; 3] = ["username", "password_file", "listen"];
+const NO_DEFAULTS: [&str; 4] = ["username", "password_file", "listen", "profile"];
 
 /// A configuration's debug form without the places of values, which differ between the two texts.
 fn without_places(text: &str) -> String {

@@ -52,9 +52,9 @@ port = "/dev/ttyUSB0"
             "11:1 mqtt.alow_unsigned: unknown key; expected one of allow_unsigned, ca_file, cert_file, keep_alive_s, key_file, password_file, session_expiry_s, tls_min, trusted_keys, url, username",
             "14:19 journal.release_wait_ms: 0 is not a number of milliseconds, 1 to 10000",
             r#"15:10 journal.keep_s: "90 days" is not a number of seconds, 3600 to 315360000"#,
-            r#"19:7 boards[0].url: "port" is not a port; expected a Modbus TCP address such as modbus+tcp://10.0.0.20:502"#,
+            r#"19:7 boards[0].url: "port" is not a port; expected modbus+tcp://HOST:PORT, modbus+rtutcp://HOST:PORT or modbus+rtu:///dev/ttyUSB0?baud=9600&parity=none"#,
             "20:8 boards[0].unit: 300 is not a Modbus unit, 0 to 255",
-            r#"21:9 boards[0].pulse: "timer" is not known; expected "flash" (the board times the pulse)"#,
+            r#"21:9 boards[0].pulse: "timer" is not known; expected "flash" (the board times the pulse) or "host" (the daemon ends it; only where the board has an output watchdog)"#,
             "25:23 doors[0].zones: 7 is not a text",
             "25:26 doors[0].zones: an id is made of A-Z a-z 0-9 . _ : -, not ' '; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
             "26:32 doors[0].lock.coil: 64 is not a number, 0 to 63",
@@ -128,7 +128,7 @@ fn what_is_missing_is_named_at_the_table_that_lacks_it() {
             "2:1 mqtt.url: missing; expected a broker's address such as mqtts://broker.example:8883",
             "2:1 mqtt.trusted_keys: missing, so nothing central says would be believed; expected [[mqtt.trusted_keys]] with kid and public_key, or allow_unsigned = true where everybody who can write to the broker may open doors",
             "4:1 boards[0].id: missing; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
-            "4:1 boards[0].url: missing; expected a Modbus TCP address such as modbus+tcp://10.0.0.20:502",
+            "4:1 boards[0].url: missing; expected modbus+tcp://HOST:PORT, modbus+rtutcp://HOST:PORT or modbus+rtu:///dev/ttyUSB0?baud=9600&parity=none",
             "5:1 doors[0].id: missing; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
             r#"5:1 doors[0].lock: missing; expected a table such as { board = "board-1", coil = 0 }"#,
             "6:1 readers[0].id: missing; expected an id of 1 to 64 characters A-Z a-z 0-9 . _ : -",
@@ -165,7 +165,7 @@ fn a_file_that_is_no_toml_is_named_where_it_ends_to_be_one() {
 
 /// Two boards, and doors and readers to come.
 fn site(rest: &str) -> String {
-    let board = |id| format!("[[boards]]\nid = \"{id}\"\nurl = \"modbus+tcp://10.0.0.20\"\n");
+    let board = |id: &str| format!("[[boards]]\nid = \"{id}\"\nurl = \"modbus+tcp://{id}\"\n");
     format!("{LEAST}{}{}{rest}", board("b-1"), board("b-2"))
 }
 

@@ -1,10 +1,14 @@
 //! The configuration: the example that ships, a good file, and files with mistakes, each named with its place.
 
+mod boards;
 mod example;
 mod mistakes;
 
 use super::*;
-use crate::drivers::uplink::tls::TlsMin;
+use crate::drivers::{
+    door::modbus::{Address, Pulse},
+    uplink::tls::TlsMin,
+};
 
 /// The least there can be.
 const LEAST: &str = r#"
@@ -75,7 +79,8 @@ port = "/dev/ttyUSB0"
     );
     let config = parse(&text).unwrap();
     let [board] = config.boards.as_slice() else { panic!() };
-    assert_eq!((board.host.as_str(), board.port, board.unit, board.flash_base), ("fd00::20", 1502, 1, 0x200));
+    assert_eq!(board.line, Address::Tcp("[fd00::20]:1502".into()));
+    assert_eq!((board.unit.value, board.pulse), (1, Pulse::Flash { base: 0x0200 }));
     let [door] = config.doors.as_slice() else { panic!() };
     assert_eq!((door.name.as_str(), door.zones.len(), door.lock.coil.value), ("entrance", 2, 3));
     assert_eq!(door.lock.strike, Duration::from_secs(7));

@@ -34,8 +34,17 @@ pub fn time(units: u16) -> Duration {
 struct Pulse {
     /// Of whom to tell that it ended; none when it was reported as failed.
     ticket: Option<u64>,
-    /// When the coil must have dropped.
+    /// When the coil must have dropped, or is to be switched off.
     due: Instant,
+    /// It should have dropped before.
+    is_late: bool,
+}
+
+/// A pulse that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Over {
+    pub ticket: u64,
+    pub was_late: bool,
 }
 
 /// By coil: at most one each.
@@ -45,35 +54,46 @@ pub struct Pulses(BTreeMap<u8, Pulse>);
 impl Pulses {
     /// It is driven. One that ran on this coil is superseded: only the new one will be said to have ended.
     pub fn started(&mut self, coil: u8, ticket: u64, due: Instant) {
-        self.0.insert(coil, Pulse { ticket: Some(ticket), due });
+        self.0.insert(coil, Pulse { ticket: Some(ticket), due, is_late: false });
     }
 
     /// It may be driven or not: look later all the same. One that ran before may have been prolonged by it.
     pub fn doubted(&mut self, coil: u8, due: Instant) {
-        let pulse = self.0.entry(coil).or_insert(Pulse { ticket: None, due });
+        let pulse = self.0.entry(coil).or_insert(Pulse { ticket: None, due, is_late: false });
         pulse.due = pulse.due.max(due);
     }
 
     /// It is being switched off: nobody is told that it ended, and one that does not drop is looked at then.
     pub fn cut_short(&mut self, coil: u8, due: Instant) {
-        self.0.insert(coil, Pulse { ticket: None, due });
+        self.0.insert(coil, Pulse { ticket: None, due, is_late: false });
     }
 
-    /// The coil to look at first, and when.
-    pub fn next(&self) -> Option<(Instant, u8)> {
-        self.0.iter().map(|(&coil, pulse)| (pulse.due, coil)).min()
+    /// When the next coil is to be looked at.
+    pub fn next(&self) -> Option<Instant> {
+        self.0.values().map(|pulse| pulse.due).min()
+    }
+
+    /// The coils to look at now, the lowest first.
+    pub fn due(&self, now: Instant) -> Vec<u8> {
+        self.0.iter().filter(|(_, pulse)| pulse.due <= now).map(|(&coil, _)| coil).collect()
+    }
+
+    /// Whether it may be driven for us.
+    pub fn accounts_for(&self, coil: u8) -> bool {
+        self.0.contains_key(&coil)
     }
 
     /// It did not drop, and could not be switched off: to be tried again then.
     pub fn postpone(&mut self, coil: u8, due: Instant) {
         if let Some(pulse) = self.0.get_mut(&coil) {
-            pulse.due = due;
+            *pulse = Pulse { due, is_late: true, ..*pulse };
         }
     }
 
     /// The coil has dropped: whom to tell.
-    pub fn ended(&mut self, coil: u8) -> Option<u64> {
-        self.0.remove(&coil).and_then(|pulse| pulse.ticket)
+    pub fn ended(&mut self, coil: u8) -> Option<Over> {
+        let pulse = self.0.remove(&coil)?;
+        Some(Over { ticket: pulse.ticket?, was_late: pulse.is_late })
     }
 }
 
@@ -109,11 +129,14 @@ mod tests {
         let mut pulses = Pulses::default();
         pulses.started(3, 30, now + ms(300));
         pulses.started(1, 10, now + ms(200));
-        assert_eq!(pulses.next(), Some((now + ms(200), 1)));
+        assert_eq!(pulses.next(), Some(now + ms(200)));
         pulses.started(1, 11, now + ms(400));
-        assert_eq!(pulses.next(), Some((now + ms(300), 3)));
-        assert_eq!(pulses.ended(3), Some(30));
-        assert_eq!(pulses.ended(1), Some(11));
+        assert_eq!((pulses.next(), pulses.due(now + ms(299))), (Some(now + ms(300)), vec![]));
+        assert_eq!((pulses.due(now + ms(300)), pulses.due(now + ms(400))), (vec![3], vec![1, 3]));
+        assert_eq!(pulses.ended(3), Some(Over { ticket: 30, was_late: false }));
+        pulses.postpone(1, now + ms(900));
+        assert_eq!(pulses.next(), Some(now + ms(900)));
+        assert_eq!(pulses.ended(1), Some(Over { ticket: 11, was_late: true }));
         assert_eq!(pulses.next(), None);
     }
 
@@ -122,13 +145,13 @@ mod tests {
         let now = clock::instant();
         let mut pulses = Pulses::default();
         pulses.doubted(1, now + ms(200));
-        assert_eq!(pulses.next(), Some((now + ms(200), 1)));
+        assert_eq!(pulses.next(), Some(now + ms(200)));
         assert_eq!(pulses.ended(1), None);
         pulses.started(2, 20, now + ms(500));
         pulses.doubted(2, now + ms(100));
-        assert_eq!(pulses.next(), Some((now + ms(500), 2)));
+        assert_eq!(pulses.next(), Some(now + ms(500)));
         pulses.doubted(2, now + ms(900));
-        assert_eq!(pulses.next(), Some((now + ms(900), 2)));
-        assert_eq!(pulses.ended(2), Some(20));
+        assert_eq!(pulses.next(), Some(now + ms(900)));
+        assert_eq!(pulses.ended(2).map(|over| over.ticket), Some(20));
     }
 }

@@ -127,7 +127,7 @@ async fn feedback_is_shown_before_the_next_poll_and_a_refusal_harms_nothing() {
     site.handles[0].feedback(Feedback::Granted);
     let said = reader.expect(LED).await;
     assert_eq!(clock::instant() - asked, ms(0));
-    assert_eq!(said.data[..8], [0, 0, 2, 30, 0, 2, 2, 30]);
+    assert_eq!(said.data[..8], [0, 0, 2, 10, 0, 2, 0, 10]);
     reader.answer(&said, ACK, &[]).await;
     let said = reader.expect(BUZ).await;
     assert!(clock::instant() - asked <= ms(5));
