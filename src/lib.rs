@@ -6,8 +6,8 @@
 //!  │ pcsc      │ ───────────► │  tap ──► decide ──► record ──► release │ ─────────────► │ modbus board │
 //!  │ pn532     │  Link up/lost│           ▲          │ ▲  ▲             │ Secure         │ strike       │
 //!  │ osdp      │ ◄─────────── │         index        │ │  │             │ ◄───────────── │ contact, REX │
-//!  └───────────┘  feedback    │           ▲    Append│ │Recorded        │  inputs, link  └──────────────┘
-//!    CENTRAL                  │           │          │ │  │             │
+//!  └───────────┘  feedback    │           ▲    Append│ │Recorded        │  inputs, link  │ fire alarm   │
+//!    CENTRAL                  │           │          │ │  │             │                └──────────────┘
 //!  ┌───────────┐  Feed        │  receive ─┴─ apply   │ │  │             │  Reading{mono,wall,synchronised}
 //!  │ mqtt:     │ ───────────► │   Apply │ ▲ Applied  │ │  │             │ ◄───────────── CLOCK
 //!  │   Inbox   │  Command     │  may? ──┼─┼──────────┼─┼─ order, modes  │  next_deadline() ─►
@@ -33,7 +33,7 @@
 //!  command ─ verify, may? ─► Remember ─ persist ─► Remembered ─► order, Done      at most once, ever
 //! ```
 //!
-//! A request to exit never waits for any, and what restricts a door waits for no disk.
+//! A request to exit and the fire alarm never wait for any, and what restricts a door waits for no disk.
 //!
 //! # Layers
 //!
