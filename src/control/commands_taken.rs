@@ -1,13 +1,19 @@
-//! Which of central's commands have been taken, so that none ever is a second time: by id, until it has expired.
+//! Which of central's commands have been taken, so that none ever is a second time: by id, until it has expired. And
+//! what was answered, because a broker that goes takes what it was just given with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use crate::domain::{At, CommandId};
+use crate::{
+    domain::{At, CommandId},
+    wire::command::CommandResult,
+};
 
 /// Most ids kept. A command lives five minutes at most, so this is more than thirty a second; beyond it none is taken.
 const MOST: usize = 10_000;
 /// How long after its expiry an id is let go of, in seconds: clocks are corrected.
 const MARGIN_S: i64 = 60;
+/// Most answers kept. One that is older than so many others has long arrived.
+const MOST_ANSWERS: usize = 64;
 
 /// Whether a command that expires then need no longer be known.
 pub fn is_over(expires_at: At, now: At) -> bool {
@@ -15,25 +21,43 @@ pub fn is_over(expires_at: At, now: At) -> bool {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CommandsTaken(BTreeMap<CommandId, At>);
+pub struct CommandsTaken {
+    /// Until when.
+    taken: BTreeMap<CommandId, At>,
+    /// The last ones, in order.
+    answered: VecDeque<CommandResult>,
+}
 
 impl CommandsTaken {
     pub fn new(taken: impl IntoIterator<Item = (CommandId, At)>) -> Self {
-        CommandsTaken(taken.into_iter().collect())
+        CommandsTaken { taken: taken.into_iter().collect(), answered: VecDeque::new() }
     }
 
     pub fn holds(&self, id: &CommandId) -> bool {
-        self.0.contains_key(id)
+        self.taken.contains_key(id)
     }
 
     /// Takes one; `false`: there is no room to remember it.
     pub fn take(&mut self, id: &CommandId, expires_at: At, now: At) -> bool {
-        self.0.retain(|_, until| !is_over(*until, now));
-        if self.0.len() >= MOST {
+        self.taken.retain(|_, until| !is_over(*until, now));
+        if self.taken.len() >= MOST {
             return false;
         }
-        self.0.insert(id.clone(), expires_at);
+        self.taken.insert(id.clone(), expires_at);
         true
+    }
+
+    pub fn answered(&mut self, result: CommandResult) {
+        if self.answered.len() >= MOST_ANSWERS {
+            self.answered.pop_front();
+        }
+        self.answered.push_back(result);
+    }
+
+    /// Answers to commands that have not expired yet: who gave them may wait for one still.
+    pub fn fresh_answers(&self, now: At) -> Vec<CommandResult> {
+        let is_fresh = |r: &&CommandResult| self.taken.get(&r.id).is_some_and(|until| *until > now);
+        self.answered.iter().filter(is_fresh).cloned().collect()
     }
 }
 

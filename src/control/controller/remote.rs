@@ -287,7 +287,16 @@ impl Controller {
         refused: Vec<RefusedDoor>,
     ) {
         let controller = self.settings.controller.clone();
-        self.uplink(UplinkCommand::Result(CommandResult { controller, id, outcome, reason, refused }));
+        let result = CommandResult { controller, id, outcome, reason, refused };
+        self.commands.answered(result.clone());
+        self.uplink(UplinkCommand::Result(result));
+    }
+
+    /// What was answered just before a connection ended may have gone with it, or was not sent at all.
+    pub(super) fn answer_again(&mut self, now: Now) {
+        for result in self.commands.fresh_answers(now.wall) {
+            self.uplink(UplinkCommand::Result(result));
+        }
     }
 }
 

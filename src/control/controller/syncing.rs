@@ -36,6 +36,7 @@ impl Controller {
                 self.outbox.connected();
                 self.published.iter_mut().for_each(|p| *p = None);
                 self.publish_status(now);
+                self.answer_again(now);
             }
             UplinkEvent::Disconnected { detail } => {
                 self.counters.broker(false);

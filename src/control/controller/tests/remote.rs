@@ -319,3 +319,17 @@ fn a_flood_of_refused_ones_is_answered_but_not_recorded_one_by_one() {
         "the sum of the rest"
     );
 }
+
+#[test]
+fn what_was_answered_when_a_connection_ended_is_answered_again_on_the_next_until_it_has_expired() {
+    let mut rig = up();
+    rig.bidden("cmd-7", "access", "entrance");
+    rig.recorded(4);
+    rig.disconnect();
+    assert_eq!(results(&rig.pulsed("b-1", 4)), [""; 0], "there is nobody to tell");
+    assert_eq!(results(&rig.connect()), ["result cmd-7 Done"]);
+    rig.disconnect();
+    assert_eq!(results(&rig.connect()), ["result cmd-7 Done"], "it may have gone with the connection");
+    rig.disconnect();
+    assert_eq!(results(&rig.later_ms(300_000).connect()), [""; 0]);
+}
