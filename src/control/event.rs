@@ -34,6 +34,8 @@ pub enum Event {
     Operator(OperatorEvent),
     /// The controller's own deadline has come.
     Tick,
+    /// The daemon is about to stop: what only it would end is to be ended.
+    Closing,
     /// The daemon is told to stop.
     Stopping,
 }

@@ -89,6 +89,8 @@ pub struct ReaderSettings {
 pub struct BoardSettings {
     pub id: BoardId,
     pub url: String,
+    /// It ends a pulse by itself.
+    pub times_pulses: bool,
 }
 
 impl Settings {

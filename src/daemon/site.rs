@@ -34,6 +34,8 @@ use crate::{
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
 /// Journal entries that may wait here while the journal's own queue is full; past it the newest are dropped.
 const KEPT_ENTRIES: usize = 100_000;
+/// For boards to confirm, before the daemon stops, that strikes are off which only it would end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The controller and the drivers, shared by the loop and the control socket's sessions on the same thread.
 #[derive(Debug, Clone)]
@@ -119,7 +121,26 @@ impl Site {
                 () = tokio::time::sleep(sleep) => self.hurry(Event::Tick).await,
             }
         }
+        self.close(&mut events).await;
         self.happened(Event::Stopping);
+    }
+
+    /// Has strikes switched off that nobody would when we are gone. Nothing but boards is heard meanwhile.
+    async fn close(&self, events: &mut Receiver<Event>) {
+        let end = clock::instant() + CLOSE_WITHIN;
+        self.happened(Event::Closing);
+        while self.look(|controller, _| controller.is_closing()) {
+            match tokio::time::timeout_at(end, events.recv()).await {
+                Ok(Some(event @ (Event::Board { .. } | Event::Journal(_)))) => self.happened(event),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => {
+                    tracing::warn!(
+                        "strikes may be driven that nobody ends any more; look at the boards' watchdogs"
+                    );
+                    return;
+                }
+            }
+        }
     }
 
     fn until_next_deadline(&self) -> Duration {

@@ -146,7 +146,8 @@ fn reader(reader: &config::Reader) -> ReaderSettings {
 }
 
 fn board(board: &config::Board) -> BoardSettings {
-    BoardSettings { id: board.id.value.clone(), url: board.url.value.clone() }
+    let times_pulses = matches!(board.pulse, modbus::Pulse::Flash { .. });
+    BoardSettings { id: board.id.value.clone(), url: board.url.value.clone(), times_pulses }
 }
 
 /// Starts the boards' tasks, one for each line. Must be called in the door loop's runtime.

@@ -323,7 +323,7 @@ fn settings() -> Settings {
             driver: "pn532",
             is_insecure: false,
         }],
-        boards: vec![BoardSettings { id: board, url: "modbus+tcp://x".into() }],
+        boards: vec![BoardSettings { id: board, url: "modbus+tcp://x".into(), times_pulses: true }],
         fire: None,
         clock: ClockSettings { require_sync: true, holdover: Duration::from_secs(7 * 86_400) },
         release_wait: Duration::from_millis(20),

@@ -235,3 +235,15 @@ fn a_check_says_which_boards_pulses_the_daemon_ends() {
         "{errors}"
     );
 }
+
+#[test]
+fn a_daemon_that_is_told_to_stop_ends_what_only_it_would_end() {
+    let mut site =
+        with_anna(Builder::new().plain(Duration::from_secs(60)).edit_once("strike_s = 1", "strike_s = 60"));
+    let before = time::now();
+    site.tap("entrance-in", ANNA);
+    let on = site.board.wait_for_coil_change(before, ENTRANCE, true, LIMIT).expect("the door opens");
+    assert_eq!(site.daemon.stop().code(), Some(0));
+    let off = site.board.wait_for_coil_change(on.at, ENTRANCE, false, LIMIT).expect("it is switched off");
+    assert_eq!(off.cause, Cause::Written);
+}

@@ -462,7 +462,11 @@ fn settings() -> Settings {
         driver: "pn532",
         is_insecure: false,
     };
-    let board = |id: &str| BoardSettings { id: BoardId::new(id).unwrap(), url: "modbus+tcp://x".into() };
+    let board = |id: &str| BoardSettings {
+        id: BoardId::new(id).unwrap(),
+        url: "modbus+tcp://x".into(),
+        times_pulses: true,
+    };
     Settings {
         controller: ControllerId::new("oslo-1").unwrap(),
         version: "0.0.0",

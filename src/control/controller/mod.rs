@@ -4,6 +4,7 @@
 
 mod commands;
 mod doors;
+mod ends;
 mod fire;
 mod leaves;
 mod measured;
@@ -192,6 +193,8 @@ pub struct Controller {
     inputs: BTreeMap<crate::domain::BoardId, Inputs>,
     waiting: BTreeMap<u64, Waiting>,
     pulses: BTreeMap<u64, Pulse>,
+    /// Under what strikes were switched off before the daemon stops.
+    closing_by: Option<u64>,
     fire: Fire,
     /// Since when it is raised.
     fire_since: Option<At>,
@@ -246,6 +249,7 @@ impl Controller {
             inputs: BTreeMap::new(),
             waiting: BTreeMap::new(),
             pulses: BTreeMap::new(),
+            closing_by: None,
             fire: Fire::default(),
             fire_since: None,
             schedules_due: None,
@@ -299,6 +303,7 @@ impl Controller {
             Event::Uplink(what) => self.uplink_says(now, what),
             Event::Operator(what) => self.operator_says(now, what),
             Event::Tick => {}
+            Event::Closing => self.closing(now),
             Event::Stopping => self.stopping(now),
         }
         self.do_what_is_due(now);
@@ -452,13 +457,6 @@ impl Controller {
     fn sync_note(&self, detail: impl Into<String>) -> SyncNote {
         let position = self.sync.position();
         SyncNote { epoch: position.epoch, applied: position.applied, detail: detail.into() }
-    }
-
-    fn stopping(&mut self, now: Now) {
-        self.note(Note::Heard(self.heard));
-        let version = self.settings.version.into();
-        let seq = self.record(now, EntryKind::ControllerStopped { version, detail: "told to stop".into() });
-        self.note(Note::Checkpoint { seq: self.noted_through(seq) });
     }
 
     /// Lets go of guests let in on bookings that are gone, a month after the last of them came.

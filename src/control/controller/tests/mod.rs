@@ -282,7 +282,12 @@ fn settings() -> Settings {
         driver: "pn532",
         is_insecure: false,
     };
-    let board = |id: &str| BoardSettings { id: BoardId::new(id).unwrap(), url: "modbus+tcp://x".into() };
+    let board = |id: &str| BoardSettings {
+        id: BoardId::new(id).unwrap(),
+        url: "modbus+tcp://x".into(),
+        // The second has a watchdog instead.
+        times_pulses: id == "b-1",
+    };
     let entrance = DoorSettings {
         contact: Some(input("b-1", 0, false)),
         rex: rex("b-1", 1, true),

@@ -1,6 +1,7 @@
 //! Strikes, contacts, buttons and boards.
 
-use super::*;
+use super::{super::doors::ticket, *};
+use crate::control::index::DoorNo;
 
 /// Input 0 of b-1 is the entrance's contact, input 1 its button.
 const CLOSED: u64 = 0b01;
@@ -187,4 +188,20 @@ fn what_a_board_says_of_a_pulse_nobody_asked_for_changes_nothing() {
     assert_eq!(rig.board("b-1", BoardEvent::Failed { ticket: 77, detail: "?".into() }), [""; 0]);
     assert_eq!(rig.board("b-1", BoardEvent::Ended { ticket: 77, by_board: true }), [""; 0]);
     assert_eq!(lock(&rig, "entrance"), "secure");
+}
+
+#[test]
+fn before_it_stops_it_ends_strikes_that_their_board_would_not() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", CLOSED);
+    rig.board_up("b-2", 0);
+    rig.tap("entrance-in", HOST);
+    rig.tap("vault-in", SLOW);
+    rig.recorded(5);
+    let said = rig.when(Event::Closing);
+    let driven: Vec<&String> = said.iter().filter(|line| line.starts_with("secure")).collect();
+    assert_eq!(driven, ["secure b-2/0 #6"], "the entrance's board times its pulse");
+    assert!(rig.controller.is_closing());
+    rig.board("b-2", BoardEvent::Secured { ticket: ticket(6, DoorNo(2)) });
+    assert!(!rig.controller.is_closing());
 }
