@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::site::people::assert_decided;
 use crate::site::records::{card, standing};
-use crate::site::{LIMIT, Site, eventually_asking, pause};
+use crate::site::{Builder, LIMIT, Site, eventually_asking, pause};
 
 const ANNA: &str = "04A1B2C3D4E5F6";
 /// What a mode drives at a time, and when it does so anew; and as exact as a pulse must be.
@@ -168,4 +168,25 @@ fn every_door_at_once_and_no_such_door() {
     assert_eq!(site.ctl(&["door", "block", "entrance", "--for", "30s"]).code, 2);
     let reasons = site.journal().iter().filter(|e| e["reason"] == "drill").count();
     assert_eq!(reasons, 4);
+}
+
+#[test]
+fn a_door_is_unlocked_by_its_schedule_until_somebody_locks_it() {
+    let marked = "building_hours_only = false";
+    let days = r#"["mon", "tue", "wed", "thu", "fri", "sat", "sun"]"#;
+    let schedule = format!("unlock_schedule = [{{ days = {days}, from = \"00:00\", to = \"00:00\" }}]");
+    let site = Builder::new().edit_once(marked, &format!("{marked}\n{schedule}")).running();
+    shows(&site, "unlocked");
+    assert!(site.board.wait_for_coil(0, true, LIMIT), "it is held open");
+    let changed = site.at_central(0, "door.mode_changed");
+    assert_eq!(
+        (&changed["door"], &changed["by"], &changed["to"]),
+        (&json!("entrance"), &json!("schedule"), &json!("unlocked"))
+    );
+    assert!(changed["until"].is_string(), "with its end: {changed}");
+    ordered(&site, &["lock"]);
+    assert!(site.board.wait_for_coil(0, false, LIMIT), "it is locked");
+    pause("schedules are looked at every second", Duration::from_secs(3));
+    assert_eq!(entrance(&site)["mode"], "locked", "nobody is overruled");
+    assert_eq!(site.board.coil(2), Some(false), "the other doors have none");
 }
