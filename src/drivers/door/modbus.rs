@@ -275,7 +275,7 @@ where
         units: boards.into_iter().map(Unit::new).collect(),
         inbox,
         backoff: Backoff::new(RETRY_FIRST, RETRY_CAP),
-        polled_at: None,
+        busy_at: None,
     };
     let task = Arc::new(Task(task::spawn(line.run(dial))));
     let handle = |(number, board)| Handle { board, number, commands: sender.clone(), _task: task.clone() };

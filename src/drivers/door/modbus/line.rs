@@ -35,8 +35,8 @@ pub struct Line {
     pub units: Vec<Unit>,
     pub inbox: Inbox,
     pub backoff: Backoff,
-    /// When the line was last busy with reading inputs, or with a board that is down.
-    pub polled_at: Option<Instant>,
+    /// When the line was last busy with anything but commands.
+    pub busy_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Line {
 
     /// Whether no poll has gone ahead of this command yet.
     fn may_go_ahead(&self, waiting: &Waiting) -> bool {
-        self.polled_at.is_none_or(|polled| polled <= waiting.asked_at)
+        self.busy_at.is_none_or(|busy| busy <= waiting.asked_at)
     }
 
     fn rest_until(&self, now: Instant) -> Instant {
@@ -141,6 +141,8 @@ impl Line {
     async fn end<T: Wire>(&mut self, n: usize, wire: &mut Exchange<T>) -> Result<(), Error> {
         let Some(unit) = self.units.get_mut(n) else { return Ok(()) };
         let (events, outcome) = self.inbox.during(unit.end_due(wire)).await?;
+        // A command that came meanwhile has waited for an exchange already.
+        self.busy_at = Some(clock::instant());
         self.say(n, events).await?;
         match outcome {
             Ok(()) => Ok(()),
@@ -162,7 +164,7 @@ impl Line {
     async fn poll<T: Wire>(&mut self, n: usize, wire: &mut Exchange<T>) -> Result<(), Error> {
         let Some(unit) = self.units.get_mut(n) else { return Ok(()) };
         let polled = self.inbox.during(unit.poll(wire)).await?;
-        self.polled_at = Some(clock::instant());
+        self.busy_at = Some(clock::instant());
         match polled {
             Ok(changed) => {
                 self.backoff.reset();
@@ -175,7 +177,7 @@ impl Line {
     async fn probe<T: Wire>(&mut self, n: usize, wire: &mut Exchange<T>) -> Result<(), Error> {
         let Some(unit) = self.units.get_mut(n) else { return Ok(()) };
         let found = self.inbox.during(unit.connect(wire)).await?;
-        self.polled_at = Some(clock::instant());
+        self.busy_at = Some(clock::instant());
         match found {
             Ok(inputs) => {
                 let detail = format!("{}, unit {}", self.address.kind(), unit.config.unit);
