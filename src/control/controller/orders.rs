@@ -110,7 +110,9 @@ impl Controller {
             let Some(Waiting { wanted, asker, .. }) = self.waiting.remove(&of) else { continue };
             if let Wanted::Passage { reader: Some(reader), .. } = wanted {
                 self.feedback(&reader, Feedback::NotNow);
-                if let Some(door) = self.door_id(door) {
+                let settings = self.settings.doors.get(usize::from(door.0));
+                // Only where there is a contact is it said whether somebody went through.
+                if let Some(door) = settings.filter(|d| d.contact.is_some()).map(|d| d.id.clone()) {
                     self.record(now, EntryKind::AccessNotTaken { door, of });
                 }
             }
