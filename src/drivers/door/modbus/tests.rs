@@ -424,6 +424,20 @@ async fn a_command_goes_ahead_of_polls_and_waits_for_one_exchange_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_at_a_coil_counts_as_the_one_exchange_a_command_waits_for() {
+    let (mut site, mut board) = Site::connected().await;
+    site.pulse(7, 2, 2_000);
+    board.pulse_2().await;
+    assert_eq!(site.next().await, BoardEvent::Pulsed { ticket: 7 });
+    assert_eq!(board.next_but_polls(0).await, COIL_2, "it looks whether the pulse has ended");
+    // It comes while that is under way, and a poll is due by then.
+    site.pulse(8, 2, 2_000);
+    sleep(ms(400)).await;
+    board.answer(&OFF).await;
+    board.expect(&PULSE_2).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_run_of_commands_none_waits_for_more_than_one_poll_and_inputs_are_read_in_it() {
     let (site, mut board) = Site::connected().await;
     let asked = clock::instant();
