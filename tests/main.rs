@@ -16,6 +16,7 @@ mod daemon;
 mod house;
 mod latchctl;
 mod layers;
+mod manual;
 mod naive;
 mod properties;
 mod seeds;

@@ -1,0 +1,3 @@
+//! The manual: what it shows is run.
+
+mod central;
