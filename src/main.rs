@@ -1,14 +1,12 @@
 //! The daemon's command line.
 
 use std::{
-    io::IsTerminal as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
-use latchd::daemon::{self, config};
-use tracing_subscriber::EnvFilter;
+use latchd::daemon::{self, config, logging};
 
 /// Opens doors for those who have booked what is behind them.
 #[derive(Debug, Parser)]
@@ -60,19 +58,19 @@ fn check(config: &config::Config, path: &Path) -> ExitCode {
 }
 
 fn run(config: &config::Config, Arguments { config: path, log: filter, .. }: &Arguments) -> ExitCode {
-    let filter = match EnvFilter::try_new(filter) {
-        Ok(filter) => filter,
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
+    let journal_stream = std::env::var("JOURNAL_STREAM").ok();
+    let log = match logging::start(filter, journal_stream.as_deref()) {
+        Ok(log) => log,
         Err(error) => {
-            eprintln!("latchd: the log filter {filter:?} can't be read: {error}");
+            eprintln!("latchd: {error}");
             return ExitCode::from(2);
         }
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    match daemon::run(config, path) {
+    let ended = daemon::run(config, path, &log.levels());
+    // What was logged first, then why it ended.
+    drop(log);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("latchd: {error}");

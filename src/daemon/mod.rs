@@ -2,6 +2,7 @@
 
 mod check;
 pub mod config;
+pub mod logging;
 mod metrics;
 mod reload;
 mod site;

@@ -16,7 +16,10 @@ use tokio::sync::{
     oneshot, watch,
 };
 
-use super::wiring::{Boards, Readers};
+use super::{
+    logging::Levels,
+    wiring::{Boards, Readers},
+};
 use crate::{
     control::{
         Action, CacheCommand, Controller, Event, JournalCommand, OperatorAnswer, OperatorEvent,
@@ -58,6 +61,7 @@ struct Core {
     dropped: Dropped,
     recorded: watch::Sender<u64>,
     state_dir: PathBuf,
+    levels: Levels,
 }
 
 /// What was let go of because a queue was full.
@@ -77,6 +81,7 @@ pub struct Parts {
     pub boards: Boards,
     pub readers: Readers,
     pub state_dir: PathBuf,
+    pub levels: Levels,
 }
 
 /// The clocks, as the controller takes them.
@@ -86,7 +91,7 @@ pub fn reading() -> Reading {
 
 impl Site {
     pub fn new(parts: Parts) -> Self {
-        let Parts { controller, journal, cache, uplink, boards, readers, state_dir } = parts;
+        let Parts { controller, journal, cache, uplink, boards, readers, state_dir, levels } = parts;
         let recorded = watch::Sender::new(0);
         Site(Rc::new(RefCell::new(Core {
             controller,
@@ -103,6 +108,7 @@ impl Site {
             dropped: Dropped::default(),
             recorded,
             state_dir,
+            levels,
         })))
     }
 
@@ -178,7 +184,7 @@ impl Site {
     /// What is shown to who watches from afar; all but the queue of events, which is not held here.
     pub fn snapshot(&self) -> Snapshot {
         let core = self.0.borrow();
-        let Core { controller, entries, changes, unsaid, uplink, dropped, .. } = &*core;
+        let Core { controller, entries, changes, unsaid, uplink, dropped, levels, .. } = &*core;
         let (under_way, room) =
             uplink.as_ref().map_or((0, 0), |u| (u.max_capacity() - u.capacity(), u.max_capacity()));
         let queue = |name, length: usize, limit: Option<usize>| Queue {
@@ -193,7 +199,11 @@ impl Site {
                 queue("cache", changes.len(), None),
                 queue("uplink", under_way + unsaid.len(), Some(room)),
             ],
-            dropped: vec![("journal_entries", dropped.entries), ("uplink_messages", dropped.messages)],
+            dropped: vec![
+                ("journal_entries", dropped.entries),
+                ("uplink_messages", dropped.messages),
+                ("log_lines", levels.dropped()),
+            ],
         }
     }
 

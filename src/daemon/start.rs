@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     config::Config,
+    logging::Levels,
     metrics::{self, Endpoint},
     reload,
     site::{Parts, Site, reading},
@@ -79,8 +80,9 @@ impl StartError {
 /// Events on their way to the controller. Readers and boards send few; a storm of them waits in the drivers.
 const EVENTS: usize = 1024;
 
-/// Runs the daemon until SIGTERM or SIGINT. `path`: where the configuration is read again on SIGHUP.
-pub fn run(config: &Config, path: &Path) -> Result<(), StartError> {
+/// Runs the daemon until SIGTERM or SIGINT. `path`: where the configuration is read again on SIGHUP; `levels`: what of
+/// it all is logged.
+pub fn run(config: &Config, path: &Path, levels: &Levels) -> Result<(), StartError> {
     let barrier = barrier::install();
     if let Err(error) = &barrier {
         tracing::warn!(%error, "each change costs one more sync");
@@ -108,6 +110,7 @@ pub fn run(config: &Config, path: &Path) -> Result<(), StartError> {
             boards: wiring::boards(config, &events),
             readers: wiring::readers(config, &events)?,
             state_dir: config.state_dir.clone(),
+            levels: levels.clone(),
         });
         site.begin(first_actions);
         Ok::<_, StartError>(site)

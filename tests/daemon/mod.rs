@@ -14,6 +14,7 @@ mod leaves;
 mod lifecycle;
 mod lines;
 mod link;
+mod logging;
 mod metrics;
 mod modes;
 mod neighbours;

@@ -54,6 +54,21 @@ impl Daemon {
     #[track_caller]
     pub fn start(&mut self) {
         self.spawn();
+        self.wait_for_an_answer();
+    }
+
+    /// The same with arguments, and its log where the test has it.
+    #[track_caller]
+    pub fn start_with(&mut self, arguments: &[&str], log: Stdio) {
+        assert!(self.running.is_none(), "it runs already");
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.running = Some(Guarded::spawn(&mut command).expect("latchd starts"));
+        self.wait_for_an_answer();
+    }
+
+    #[track_caller]
+    fn wait_for_an_answer(&mut self) {
         let socket = self.socket.clone();
         eventually("answer on the daemon's socket", || {
             if let Some(status) = self.running.as_mut().expect("just started").has_ended() {

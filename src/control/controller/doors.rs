@@ -118,7 +118,7 @@ impl Controller {
         let Some(pulse) = self.pulses.get_mut(&ticket) else { return };
         let (door, reader, asker) = (pulse.door, pulse.reader.take(), pulse.asker.take());
         pulse.confirmed = true;
-        self.counters.struck(now.mono, ticket);
+        self.counters.struck(now.mono, entry_of(ticket));
         // Of pulses that ran into each other only the last will be said to have ended.
         self.pulses.retain(|&other, p| p.door != door || other == ticket || !p.confirmed);
         let fault_ended = self.door(door).is_some_and(|d| d.pulsed());
@@ -178,7 +178,7 @@ impl Controller {
     fn pulse_failed(&mut self, now: Now, ticket: u64, detail: &str) {
         let Some(pulse) = self.pulses.remove(&ticket) else { return };
         if let Some(settings) = self.settings.doors.get(usize::from(pulse.door.0)) {
-            self.counters.not_struck(&settings.board, ticket);
+            self.counters.not_struck(&settings.board, entry_of(ticket));
         }
         let until = self.longest_pulse(now, pulse.door);
         if let Some(door) = self.door(pulse.door) {

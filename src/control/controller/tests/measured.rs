@@ -1,7 +1,8 @@
 //! What the controller shows to who watches it from afar.
 
-use super::*;
+use super::{super::doors::ticket, *};
 use crate::{
+    control::index::DoorNo,
     domain::Reason,
     wire::metrics::{Counts, Histogram, LinkCount},
 };
@@ -34,6 +35,17 @@ fn a_tap_is_counted_by_its_answer_and_timed_to_its_release_and_its_strike() {
     assert_eq!(counts.decisions, BTreeMap::from([(Reason::InWindow, 1), (Reason::UnknownCredential, 2)]));
     assert_eq!((counts.tap_release, counts.tap_strike), (took(&[4]), took(&[30])));
     assert_eq!(counts.late_releases, 0);
+}
+
+#[test]
+fn each_door_s_strike_is_timed_not_the_first_one_s_alone() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", 1);
+    rig.tap("side-in", HOST);
+    let seq = rig.controller.next_seq - 1;
+    rig.recorded(seq);
+    rig.later_ms(30).pulsed("b-1", ticket(seq, DoorNo(1)));
+    assert_eq!(counts(&rig).tap_strike, took(&[30]));
 }
 
 #[test]
