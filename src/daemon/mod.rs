@@ -8,6 +8,7 @@ mod reload;
 mod site;
 mod socket;
 mod start;
+mod systemd;
 mod uplink;
 mod wiring;
 

@@ -18,6 +18,7 @@ use tokio::sync::{
 
 use super::{
     logging::Levels,
+    systemd::Watchdog,
     wiring::{Boards, Readers},
 };
 use crate::{
@@ -113,10 +114,19 @@ impl Site {
     }
 
     /// Runs until `stop` resolves.
-    pub async fn run(&self, mut events: Receiver<Event>, stop: impl Future<Output = ()>) {
+    pub async fn run(
+        &self,
+        mut events: Receiver<Event>,
+        mut watchdog: Watchdog,
+        stop: impl Future<Output = ()>,
+    ) {
         tokio::pin!(stop);
         loop {
+            watchdog.alive();
             let sleep = self.until_next_deadline();
+            let sleep = watchdog
+                .due()
+                .map_or(sleep, |due| sleep.min(due.saturating_duration_since(clock::instant())));
             tokio::select! {
                 biased;
                 () = &mut stop => break,

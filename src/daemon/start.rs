@@ -21,6 +21,7 @@ use super::{
     reload,
     site::{Parts, Site, reading},
     socket::{self, SocketError},
+    systemd::{Systemd, Watchdog},
     uplink::{self, Uplink},
     wiring::{self, WiringError},
 };
@@ -151,22 +152,30 @@ fn serve(
             asks.map(|(asks, events)| tokio::task::spawn_local(metrics::show(asks, site.clone(), events)));
         let stop = told_to_stop().map_err(StartError::system("signals"))?;
         let hangups = signal(SignalKind::hangup()).map_err(StartError::system("signals"))?;
-        let reloads = tokio::task::spawn_local(reload_on(hangups, reloading, site.clone()));
-        say_ready();
-        site.run(happening, stop).await;
+        let systemd = Systemd::start().map_err(StartError::system("thread to speak with systemd"))?;
+        let reloads = tokio::task::spawn_local(reload_on(hangups, reloading, site.clone(), systemd.clone()));
+        systemd.ready();
+        tracing::info!("ready");
+        let stop = async {
+            stop.await;
+            systemd.stopping();
+        };
+        site.run(happening, Watchdog::new(systemd.clone()), stop).await;
         sessions.abort();
         reloads.abort();
         shown.inspect(JoinHandle::abort);
         // The socket goes first: who asks now is told that nobody is there.
         let _gone = std::fs::remove_file(&socket);
         site.stop();
+        systemd.last_word();
         Ok(())
     })
 }
 
 /// Takes up a changed configuration at each SIGHUP, or says why not.
-async fn reload_on(mut hangups: Signal, mut reloading: Reloading, site: Site) {
+async fn reload_on(mut hangups: Signal, mut reloading: Reloading, site: Site, systemd: Systemd) {
     while hangups.recv().await.is_some() {
+        systemd.reloading();
         let (path, current) = (reloading.path.clone(), reloading.current.clone());
         // Files are read beside the loop that opens doors.
         match tokio::task::spawn_blocking(move || reload::read(&path, &current)).await {
@@ -181,6 +190,7 @@ async fn reload_on(mut hangups: Signal, mut reloading: Reloading, site: Site) {
             }
             Err(error) => tracing::error!(%error, "the configuration could not be read again"),
         }
+        systemd.ready();
     }
 }
 
@@ -307,14 +317,6 @@ fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
         }
         tracing::info!("told to stop");
     })
-}
-
-/// Without systemd there is nobody to tell.
-fn say_ready() {
-    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
-        tracing::debug!(%error, "systemd was not told");
-    }
-    tracing::info!("ready");
 }
 
 #[cfg(test)]

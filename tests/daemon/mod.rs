@@ -29,6 +29,7 @@ mod secrecy;
 mod signed;
 mod silence;
 mod sync_faults;
+mod systemd;
 mod taps;
 mod technician;
 mod tls;

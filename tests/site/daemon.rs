@@ -22,6 +22,7 @@ pub struct Daemon {
     log: PathBuf,
     /// For `PCSCLITE_CSOCK_NAME`.
     pcscd: Option<PathBuf>,
+    environment: Vec<(&'static str, String)>,
     running: Option<Guarded>,
 }
 
@@ -34,6 +35,7 @@ impl Daemon {
             socket: folder.join("latchd.sock"),
             log: folder.join("latchd.log"),
             pcscd,
+            environment: Vec::new(),
             running: None,
         }
     }
@@ -111,7 +113,19 @@ impl Daemon {
         if let Some(socket) = &self.pcscd {
             command.env(hardware_sim::pcscd::SOCKET_VARIABLE, socket);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// What it finds in its environment, at its next start.
+    pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.environment.push((name, value.into()));
+    }
+
+    /// Its process id.
+    #[track_caller]
+    pub fn id(&mut self) -> u32 {
+        self.running.as_mut().expect("it runs").child().id()
     }
 
     /// `kill -9`, while others still look at it; [`Daemon::kill`] is to follow.
@@ -141,7 +155,7 @@ impl Daemon {
     /// The TCP ports it listens on.
     #[track_caller]
     pub fn listening(&mut self) -> Vec<u16> {
-        let id = self.running.as_mut().expect("it runs").child().id();
+        let id = self.id();
         let files = fs::read_dir(format!("/proc/{id}/fd")).expect("our own child's files").flatten();
         let links = files.filter_map(|file| fs::read_link(file.path()).ok());
         let sockets: Vec<String> = links.filter_map(|link| Some(link.to_str()?.to_owned())).collect();
