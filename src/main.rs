@@ -1,32 +1,13 @@
-//! The daemon's command line.
+//! The daemon: reads its command line (`daemon/arguments`) and does what it says.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
+use std::{path::Path, process::ExitCode};
+
+use clap::Parser as _;
+use latchd::daemon::{
+    self,
+    arguments::{Arguments, Verb},
+    config, logging,
 };
-
-use clap::{Parser, Subcommand};
-use latchd::daemon::{self, config, logging};
-
-/// Opens doors for those who have booked what is behind them.
-#[derive(Debug, Parser)]
-#[command(version, about, long_about = None)]
-struct Arguments {
-    /// The configuration file.
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/latchd/latchd.toml")]
-    config: PathBuf,
-    /// What is logged: a level (error, warn, info, debug, trace), or one for each module.
-    #[arg(long, value_name = "FILTER", default_value = "info", env = "LATCHD_LOG")]
-    log: String,
-    #[command(subcommand)]
-    verb: Option<Verb>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Check the configuration, name every mistake, and drive nothing. Exits with 0 or 1.
-    Check,
-}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -1,5 +1,6 @@
 //! The daemon: configuration, start, the one loop, the control socket. Wiring, no rules.
 
+pub mod arguments;
 mod check;
 pub mod config;
 pub mod logging;

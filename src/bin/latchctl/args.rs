@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use latchd::domain::{CredentialId, Direction, DoorAction, DoorId, HolderId};
 
-use super::moment::{self, Moment};
+use super::{
+    help,
+    moment::{self, Moment},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -91,15 +94,19 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// One screen: what needs attention first, then doors, readers, boards, sync, clock, journal
+    #[command(after_help = help::STATUS)]
     Status,
     /// Every door: mode, lock, contact, alarm, who was last let in
+    #[command(after_help = help::DOORS)]
     Doors,
     /// Commands a door
     #[command(subcommand)]
     Door(DoorVerb),
     /// Every reader: its door, its state, its last tap
+    #[command(after_help = help::READERS)]
     Readers,
     /// Cards: status, validity, holder; never a full UID
+    #[command(after_help = help::CREDENTIALS)]
     Credentials {
         /// Only this holder's
         #[arg(long, value_name = "H")]
@@ -118,16 +125,50 @@ pub enum Verb {
     #[command(subcommand)]
     Journal(JournalVerb),
     /// Positions, age of the last feed, queue; or asks for a snapshot
+    #[command(after_help = help::SYNC)]
     Sync {
         #[command(subcommand)]
         verb: Option<SyncVerb>,
     },
+    /// Prints completions for a shell, for packagers
+    #[command(after_help = help::COMPLETIONS)]
+    Completions {
+        /// Which shell
+        #[arg(value_name = "SHELL", value_enum)]
+        shell: Shell,
+        /// Of which of the two programs
+        #[arg(long, value_name = "PROGRAM", value_enum, default_value_t = Program::Latchctl)]
+        of: Program,
+    },
+    /// Writes manual pages into a directory, for packagers
+    #[command(after_help = help::MAN)]
+    Man {
+        /// The directory, which is made if need be
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+/// Shells that completions are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// The two programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Program {
+    Latchctl,
+    Latchd,
 }
 
 /// The commands of those names on the wire, but for `show`.
 #[derive(Debug, Subcommand)]
 pub enum DoorVerb {
     /// One door: mode, lock, contact, alarm, who was last let in
+    #[command(after_help = help::DOOR_SHOW)]
     Show {
         /// Which door
         #[arg(value_name = "D")]
@@ -137,22 +178,28 @@ pub enum DoorVerb {
     #[command(after_help = ACCESS)]
     Access(Target),
     /// Locks: cards and codes open it again one at a time
+    #[command(after_help = help::LOCK)]
     Lock(Target),
     /// Keeps it unlocked, until told otherwise or for a time
     #[command(after_help = UNLOCK)]
     Unlock(Timed),
     /// Refuses everybody but those who override a lockdown
+    #[command(after_help = help::BLOCK)]
     Block(Target),
     /// Ends a block: locked
+    #[command(after_help = help::UNBLOCK)]
     Unblock(Target),
     /// Locks down: nothing but its own release changes that
     #[command(after_help = LOCK_DOWN)]
     LockDown(Target),
     /// Ends a lockdown: back to what was
+    #[command(after_help = help::LOCK_DOWN_RELEASE)]
     LockDownRelease(Target),
     /// Locks open: nothing but its own release, or its time, changes that
+    #[command(after_help = help::LOCK_OPEN)]
     LockOpen(Timed),
     /// Ends locked open: back to what was
+    #[command(after_help = help::LOCK_OPEN_RELEASE)]
     LockOpenRelease(Target),
 }
 
@@ -278,12 +325,14 @@ pub struct Events {
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum JournalVerb {
     /// Checks the chain of hashes from the first kept event to the last
+    #[command(after_help = help::VERIFY)]
     Verify,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum SyncVerb {
     /// Asks central for a snapshot of everything
+    #[command(after_help = help::RESYNC)]
     Resync,
 }
 

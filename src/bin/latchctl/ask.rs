@@ -14,7 +14,9 @@ use super::{
     args::{Args, DoorVerb, Events, Explain, Grants, JournalVerb, SyncVerb, Timed, Verb},
     batch,
     client::{Client, Patience},
+    completions,
     failure::Failure,
+    manual,
     moment::{Meaning, Moment},
     output::{Array, Output},
     text::{self, Site, Style, rights::Asked},
@@ -31,11 +33,30 @@ struct Session {
 
 /// Does what the command line says.
 pub fn run(args: Args, style: Style) -> Result<(), Failure> {
+    if let Some(done) = without_daemon(&args.verb) {
+        return done;
+    }
     let verb = checked(args.verb)?;
     let client = Client::connect(&args.socket)?;
     let mut session = Session { client, out: Output::new(), style, json: args.json, site: None };
     session.verb(verb)?;
     session.out.flush()
+}
+
+/// Does a verb that needs no daemon, if it is one.
+fn without_daemon(verb: &Verb) -> Option<Result<(), Failure>> {
+    let text = if let Verb::Completions { shell, of } = verb {
+        Ok(completions::script(*shell, *of))
+    } else if let Verb::Man { dir } = verb {
+        manual::write(dir).map(|count| format!("{count} pages written to {}\n", dir.display()))
+    } else {
+        return None;
+    };
+    Some(text.and_then(|text| {
+        let mut out = Output::new();
+        out.text(&text)?;
+        out.flush()
+    }))
 }
 
 /// What the command line's grammar can't say, before the daemon is asked.
@@ -66,6 +87,8 @@ impl Session {
             Verb::Explain(explain) => self.explain(explain),
             Verb::Events(events) => self.events(events),
             Verb::Journal(JournalVerb::Verify) => self.verify(),
+            // Done before there is a session.
+            Verb::Completions { .. } | Verb::Man { .. } => Ok(()),
             Verb::Sync { verb: None } => self.single(Request::Sync, text::sync::sync),
             Verb::Sync { verb: Some(SyncVerb::Resync) } => {
                 self.single(Request::SyncResync, text::sync::asked)

@@ -1,6 +1,6 @@
 //! Why a verb was not done: one sentence for people, and the exit status scripts go by (operator, "latchctl").
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use latchd::wire::control::{Code, Refusal};
 
@@ -40,6 +40,8 @@ pub enum Failure {
     Some { failed: u64, asked: u64, what: &'static str },
     #[error("cannot read standard input: {0}")]
     Input(io::Error),
+    #[error("cannot {doing} {}: {error}", .path.display())]
+    File { doing: &'static str, path: PathBuf, error: io::Error },
     #[error("cannot write the answer to standard output: {0}")]
     Output(io::Error),
     /// Whoever read our output has seen enough (`| head`): nothing failed.
@@ -71,6 +73,7 @@ impl Failure {
         match self {
             Failure::EnoughSeen => 0,
             Failure::Unreadable(_) | Failure::Some { .. } | Failure::Input(_) | Failure::Output(_) => 1,
+            Failure::File { .. } => 1,
             Failure::OtherProtocol(_) | Failure::Usage(_) => 2,
             Failure::Unreachable { .. } | Failure::Closed { .. } | Failure::Silent { .. } => 3,
             Failure::SocketDenied { .. } => 4,

@@ -1,0 +1,80 @@
+//! What stands below a verb's own help, and in its manual page: an example, and what is easily got wrong.
+//!
+//! Each example is a command line that is understood: a test reads them all.
+
+pub const STATUS: &str = "\
+Examples:
+  latchctl status
+  watch latchctl status
+  latchctl status --json | jq .sync";
+
+pub const DOORS: &str = "\
+Example:
+  latchctl doors --json | jq -r '.[] | select(.alarm != \"none\") | .door'";
+
+pub const READERS: &str = "\
+Example:
+  latchctl readers";
+
+pub const CREDENTIALS: &str = "\
+Example:
+  latchctl credentials --holder m-17";
+
+pub const DOOR_SHOW: &str = "\
+Example:
+  latchctl door show entrance";
+
+pub const LOCK: &str = "\
+Example:
+  latchctl door lock entrance --reason 'the open day is over'";
+
+pub const BLOCK: &str = "\
+Example:
+  latchctl door block room-4 --reason 'wet paint'";
+
+pub const UNBLOCK: &str = "\
+Example:
+  latchctl door unblock room-4";
+
+pub const LOCK_DOWN_RELEASE: &str = "\
+Example:
+  latchctl door lock-down-release --all --reason 'police gave the all-clear'";
+
+pub const LOCK_OPEN: &str = "\
+Example:
+  latchctl door lock-open entrance --for 3h --reason 'moving day'";
+
+pub const LOCK_OPEN_RELEASE: &str = "\
+Example:
+  latchctl door lock-open-release entrance";
+
+pub const VERIFY: &str = "\
+What was rewritten as a whole verifies too: note the last hash elsewhere, and
+compare it.
+
+Example:
+  latchctl journal verify --json | jq -r .hash";
+
+pub const SYNC: &str = "\
+Examples:
+  latchctl sync
+  latchctl sync resync";
+
+pub const RESYNC: &str = "\
+Doors go on from what is there until all of the snapshot is in.
+
+Example:
+  latchctl sync resync";
+
+pub const COMPLETIONS: &str = "\
+Examples:
+  latchctl completions bash > /usr/share/bash-completion/completions/latchctl
+  latchctl completions zsh > /usr/share/zsh/vendor-completions/_latchctl
+  latchctl completions fish --of latchd > /usr/share/fish/vendor_completions.d/latchd.fish";
+
+pub const MAN: &str = "\
+One page for latchctl and each of its verbs, latchd(8), latchd.toml(5). The
+same version writes the same pages, byte for byte.
+
+Example:
+  latchctl man debian/man && man -l debian/man/latchctl.1";
