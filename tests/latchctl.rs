@@ -183,6 +183,45 @@ fn an_answer_of_another_protocol_is_a_sentence_about_versions() {
     assert!(stderr.contains("another version") && stderr.lines().count() == 1, "{stderr}");
 }
 
+/// What this latchctl hears from a daemon that is older, newer, or none.
+#[test]
+fn a_daemon_of_another_version_is_a_sentence_with_its_exit_status() {
+    let heard = |line: &'static str| {
+        Daemon::serving(move |mut stream| {
+            BufReader::new(stream.try_clone().unwrap()).read_line(&mut String::new()).unwrap();
+            stream.write_all(line.as_bytes()).unwrap();
+        })
+        .run(&["sync", "resync", "--json"])
+    };
+    let older = heard(
+        "{\"error\":{\"code\":\"usage\",\"message\":\"latchd 0.0.9 speaks protocol 0, the request says 1\"}}\n",
+    );
+    assert_eq!((older.0, older.1.as_str()), (2, ""));
+    assert!(
+        older.2.contains("latchd 0.0.9 speaks protocol 0") && older.2.contains("another version"),
+        "{older:?}"
+    );
+    let newer = heard("{\"progress\":{\"percent\":40}}\n{\"done\":{\"new\":true}}\n");
+    assert_eq!(
+        newer,
+        (0, "{\"new\":true}\n".into(), String::new()),
+        "a kind of line that is not known is passed over"
+    );
+    let newer = heard("{\"error\":{\"code\":\"full_moon\",\"message\":\"not tonight\"}}\n");
+    assert_eq!(
+        newer,
+        (1, String::new(), "latchctl: not tonight\n".into()),
+        "a code that is not known is a failure"
+    );
+    for other in ["HTTP/1.1 400 Bad Request\r\n\r\n", "[1,2]\n", "{}\n", "220 smtp.example ESMTP\n"] {
+        let (code, stdout, stderr) = heard(other);
+        assert_eq!((code, stdout.as_str()), (3, ""), "{other:?}: {stderr}");
+        assert!(stderr.contains("is not latchd") && stderr.lines().count() == 1, "{stderr}");
+    }
+    let (code, _, stderr) = heard("{\"done\":{\"epo");
+    assert!(code == 3 && stderr.contains("closed the connection in the middle of its answer"), "{stderr}");
+}
+
 #[test]
 fn a_wrong_command_line_is_usage_before_the_daemon_is_asked() {
     for line in [

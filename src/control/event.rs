@@ -409,8 +409,19 @@ pub struct OperatorEvent {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorRequest {
-    Door { door: DoorId, order: DoorOrder, reason: Option<String> },
+    Door {
+        door: DoorId,
+        order: DoorOrder,
+        reason: Option<String>,
+    },
     Resync,
+    /// They may not what they asked for, which is recorded and nothing else. `uid`: whose flood it is, if it is one.
+    TurnedAway {
+        uid: u32,
+        action: String,
+        door: Option<DoorId>,
+        detail: String,
+    },
 }
 
 /// What became of it: the journal entry it stands in, or a sentence why not.

@@ -21,6 +21,7 @@ pub mod refusals;
 pub mod restarts;
 pub mod settings;
 pub mod sync;
+pub mod turned_away;
 
 pub use controller::Controller;
 pub use event::{

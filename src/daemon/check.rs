@@ -2,7 +2,10 @@
 //!
 //! The daemon itself starts in spite of them: doors go on from the cache, and the link says why there is none.
 
-use super::config::{Config, ReaderDriver};
+use super::{
+    config::{Config, ReaderDriver},
+    socket,
+};
 use crate::drivers::{clock, door::modbus::Pulse, reader::osdp::key_file};
 
 /// Of a board whose pulses the daemon ends. Said by `latchd check`, and at each start.
@@ -31,6 +34,8 @@ pub fn check(config: &Config) -> Findings {
     readers(config, &mut findings);
     let ended_by_us = config.boards.iter().filter(|board| board.pulse == Pulse::Host);
     findings.remarks = ended_by_us.map(|board| format!("board {}: {HOST_PULSES}", board.id.value)).collect();
+    // Not a mistake: root can do everything, and the groups may come with the package.
+    findings.remarks.extend(socket::missing_groups(&config.operators));
     findings
 }
 

@@ -20,7 +20,7 @@ use super::{
     metrics::{self, Endpoint},
     reload,
     site::{Parts, Site, reading},
-    socket::{self, SocketError},
+    socket::{self, Groups, Serving, SocketError},
     systemd::{Systemd, Watchdog},
     uplink::{self, Uplink},
     wiring::{self, WiringError},
@@ -116,7 +116,8 @@ pub fn run(config: &Config, path: &Path, levels: &Levels) -> Result<(), StartErr
         site.begin(first_actions);
         Ok::<_, StartError>(site)
     })?;
-    let reloading = Reloading { path: path.to_owned(), current: config.clone(), link };
+    let groups = Groups::new(config.operators.clone());
+    let reloading = Reloading { path: path.to_owned(), current: config.clone(), link, groups };
     let (asks, watching) = endpoint.map(|Endpoint { asks, thread }| (asks, thread)).unzip();
     serve(&runtime, reloading, &site, settings, happening, asks.map(|asks| (asks, events)))?;
     drop(site);
@@ -133,6 +134,8 @@ struct Reloading {
     path: PathBuf,
     current: Config,
     link: uplink::Settings,
+    /// Who may do what at the control socket.
+    groups: Groups,
 }
 
 fn serve(
@@ -147,7 +150,9 @@ fn serve(
     tasks.block_on(runtime, async {
         let socket = reloading.current.socket.clone();
         let listener = socket::listen(&socket)?;
-        let sessions = tokio::task::spawn_local(socket::serve(listener, site.clone(), Rc::new(settings)));
+        let groups = reloading.groups.clone();
+        let serving = Serving { site: site.clone(), settings: Rc::new(settings), groups };
+        let sessions = tokio::task::spawn_local(socket::serve(listener, serving));
         let shown =
             asks.map(|(asks, events)| tokio::task::spawn_local(metrics::show(asks, site.clone(), events)));
         let stop = told_to_stop().map_err(StartError::system("signals"))?;
@@ -182,6 +187,7 @@ async fn reload_on(mut hangups: Signal, mut reloading: Reloading, site: Site, sy
             Ok(Ok(new)) => {
                 reloading.link.change(&new);
                 site.broker_is(new.mqtt.broker.url.clone());
+                reloading.groups.change(new.operators.clone());
                 reloading.current = new;
                 tracing::info!("the configuration was read again, and is in force");
             }

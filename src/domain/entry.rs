@@ -86,6 +86,36 @@ pub struct SyncNote {
     pub detail: String,
 }
 
+/// What somebody asked for at the control socket that changes something, or asked for in vain.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
+pub struct OperatorCommand {
+    /// User name and uid.
+    pub by: String,
+    pub action: String,
+    /// `done` or `refused`.
+    pub outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub door: Option<DoorId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialId>,
+    /// Why they did it, in their words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it was refused, or what else there is to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl OperatorCommand {
+    pub fn done(by: &str, action: &str) -> Self {
+        OperatorCommand { by: by.to_owned(), action: action.to_owned(), outcome: "done", ..Self::default() }
+    }
+
+    pub fn refused(by: &str, action: &str, why: impl Into<String>) -> Self {
+        OperatorCommand { outcome: "refused", detail: Some(why.into()), ..Self::done(by, action) }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type")]
 pub enum EntryKind {
@@ -133,16 +163,7 @@ pub enum EntryKind {
     #[serde(rename = "door.lock_fault_ended")]
     LockFaultEnded { door: DoorId, detail: String },
     #[serde(rename = "operator.command")]
-    OperatorCommand {
-        /// User name and uid.
-        by: String,
-        action: String,
-        outcome: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        door: Option<DoorId>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
+    OperatorCommand(OperatorCommand),
     /// Central's; one for each door it opened, where it opened several.
     #[serde(rename = "command.executed")]
     CommandExecuted {

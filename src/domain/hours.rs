@@ -1,6 +1,6 @@
-//! Whether the building is open: weekly hours, with the calendar's exceptions on top.
+//! Whether the building is open, and whether its desk is staffed: weekly hours, with the calendar's exceptions on top.
 
-use chrono::Days;
+use chrono::{Days, NaiveDate};
 
 use super::{
     At, Interval, Policy, Schedule, Zone,
@@ -8,7 +8,49 @@ use super::{
     zone::weekday,
 };
 
+/// Where no policy says otherwise: Monday to Friday, 09:00 to 17:00.
+const STAFFED: Interval = Interval { days: 0b1_1111, from_min: 9 * 60, to_min: 17 * 60 };
+/// How far ahead staffed hours are looked for, in days: a desk that is not staffed for a year is not staffed.
+const AHEAD_DAYS: u64 = 366;
+
 impl Policy {
+    /// Whether the desk is staffed at `now` (rules, "Cards").
+    pub fn is_staffed(&self, zone: Zone, now: At) -> bool {
+        self.in_hours(&self.staffed_weekly(), |e| e.staffed_hours.as_deref(), zone, now)
+    }
+
+    /// When the desk is staffed next, after `now`: from when, and until when.
+    pub fn next_staffed(&self, zone: Zone, now: At) -> Option<(At, At)> {
+        let (weekly, today) = (self.staffed_weekly(), zone.date(now));
+        (0..=AHEAD_DAYS).filter_map(|ahead| today.checked_add_days(Days::new(ahead))).find_map(|date| {
+            let spans = self.spans_on(&weekly, |e| e.staffed_hours.as_deref(), zone, date);
+            spans.into_iter().filter(|(from, to)| *from > now && from < to).min()
+        })
+    }
+
+    fn staffed_weekly(&self) -> Schedule {
+        self.staffed_hours.clone().unwrap_or_else(|| Schedule(vec![STAFFED]))
+    }
+
+    /// What begins on this date.
+    fn spans_on(
+        &self,
+        weekly: &Schedule,
+        exception: impl Fn(&Exception) -> Option<&[(u16, u16)]>,
+        zone: Zone,
+        date: NaiveDate,
+    ) -> Vec<(At, At)> {
+        let day = weekday(date);
+        let exceptional = self.exceptions.get(&NaiveDateKey::from(date)).and_then(&exception);
+        match exceptional {
+            Some(spans) => {
+                let on_date = |&(from_min, to_min)| Interval { days: 1 << day, from_min, to_min };
+                spans.iter().map(on_date).map(|i| i.span(zone, date)).collect()
+            }
+            None => weekly.0.iter().filter(|i| i.on(day)).map(|i| i.span(zone, date)).collect(),
+        }
+    }
+
     /// Whether `now` lies in the opening hours. An exception replaces the intervals that start on its date; what
     /// runs on from the evening before is the evening before's.
     pub fn is_open(&self, zone: Zone, now: At) -> bool {
@@ -42,5 +84,57 @@ impl Policy {
                 None => weekly.0.iter().any(|&i| i.on(day) && holds(i)),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> At {
+        At::parse(text).unwrap()
+    }
+
+    fn oslo() -> Zone {
+        "Europe/Oslo".parse().unwrap()
+    }
+
+    fn next(policy: &Policy, now: &str) -> Option<String> {
+        policy.next_staffed(oslo(), at(now)).map(|(from, to)| format!("{from} to {to}"))
+    }
+
+    #[test]
+    fn without_a_policy_the_desk_is_staffed_on_weekdays_from_nine_to_five() {
+        let policy = Policy::default();
+        let staffed = |now: &str| policy.is_staffed(oslo(), at(now));
+        // Monday 23 November 2026; Oslo is an hour ahead of UTC.
+        assert!(!staffed("2026-11-23T07:59:59Z") && staffed("2026-11-23T08:00:00Z"));
+        assert!(staffed("2026-11-23T15:59:59Z") && !staffed("2026-11-23T16:00:00Z"));
+        assert!(!staffed("2026-11-22T10:00:00Z"), "a Sunday");
+        let monday = Some("2026-11-23T08:00:00Z to 2026-11-23T16:00:00Z".to_owned());
+        assert_eq!(next(&policy, "2026-11-20T16:00:00Z"), monday, "over the weekend");
+        assert_eq!(next(&policy, "2026-11-23T07:59:59Z"), monday);
+        let tuesday = Some("2026-11-24T08:00:00Z to 2026-11-24T16:00:00Z".to_owned());
+        assert_eq!(next(&policy, "2026-11-23T08:00:00Z"), tuesday, "the coming one, not the one that is on");
+    }
+
+    #[test]
+    fn the_calendar_says_otherwise_and_a_desk_that_is_never_staffed_has_no_next() {
+        let eve: NaiveDate = "2026-12-24".parse().unwrap();
+        let holiday: NaiveDate = "2026-12-25".parse().unwrap();
+        let saturday: NaiveDate = "2026-12-26".parse().unwrap();
+        let hours =
+            |spans: &[(u16, u16)]| Exception { staffed_hours: Some(spans.to_vec()), ..Exception::default() };
+        let mut policy = Policy::default();
+        policy.exceptions.insert(eve.into(), hours(&[(540, 720)]));
+        policy.exceptions.insert(holiday.into(), hours(&[]));
+        policy.exceptions.insert(saturday.into(), hours(&[(600, 660)]));
+        let staffed = |now: &str| policy.is_staffed(oslo(), at(now));
+        assert!(staffed("2026-12-24T10:59:59Z") && !staffed("2026-12-24T11:00:00Z"));
+        assert!(!staffed("2026-12-25T10:00:00Z") && staffed("2026-12-26T09:30:00Z"));
+        let opens = Some("2026-12-26T09:00:00Z to 2026-12-26T10:00:00Z".to_owned());
+        assert_eq!(next(&policy, "2026-12-24T11:00:00Z"), opens);
+        let never = Policy { staffed_hours: Some(Schedule::default()), ..Policy::default() };
+        assert_eq!(next(&never, "2026-11-23T08:00:00Z"), None);
     }
 }

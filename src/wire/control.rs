@@ -8,7 +8,11 @@
 //! ```
 //!
 //! A connection carries any number of requests, answered in order, so that a batch can be sent without waiting.
-//! Field names are the wire's; fields may be added within a protocol version, never renamed.
+//! Field names are the wire's; fields, verbs, codes and kinds of lines may be added within a protocol version, never
+//! renamed: who reads ignores fields and lines it does not know, takes an unknown code for `failed`, and answers an
+//! unknown verb, as another version, with `usage` and a sentence.
+
+pub mod permission;
 
 use std::collections::BTreeMap;
 
@@ -148,7 +152,7 @@ pub struct Refusal {
 
 /// Why a request was not done. Each is an exit status of `latchctl` (operator, "latchctl").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", from = "String")]
 pub enum Code {
     /// Refused or failed: 1.
     Failed,
@@ -158,6 +162,18 @@ pub enum Code {
     NotPermitted,
     /// No such door, reader, credential: 5.
     NotFound,
+}
+
+impl From<String> for Code {
+    fn from(code: String) -> Self {
+        match code.as_str() {
+            "usage" => Code::Usage,
+            "not_permitted" => Code::NotPermitted,
+            "not_found" => Code::NotFound,
+            // Also what a newer daemon may say.
+            _ => Code::Failed,
+        }
+    }
 }
 
 impl Refusal {

@@ -14,7 +14,7 @@ const OF_EVERY_EVENT: [&str; 7] = ["seq", "at", "type", "prev", "hash", "clock",
 /// Fields the daemon adds to a row of the table.
 const BESIDE: [(&str, &[&str]); 4] = [
     ("door.mode_changed", &["until"]),
-    ("operator.command", &["door", "reason"]),
+    ("operator.command", &["door", "credential", "reason", "detail"]),
     ("command.executed", &["by", "door"]),
     ("command.rejected", &["door", "detail"]),
 ];

@@ -305,10 +305,10 @@ impl World {
         let (entry, _) = self.journal.entry(seq).expect("an entry of that number");
         let id = if let EntryKind::AccessGranted(passage) = &entry.kind {
             Some(&passage.door)
-        } else if let EntryKind::OperatorCommand { door, action, .. } = &entry.kind
-            && action == "access"
+        } else if let EntryKind::OperatorCommand(command) = &entry.kind
+            && command.action == "access"
         {
-            door.as_ref()
+            command.door.as_ref()
         } else if let EntryKind::ModeChanged { door, to, .. } = &entry.kind
             && to.is_open()
         {

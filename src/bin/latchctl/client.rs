@@ -9,6 +9,10 @@ use std::{
 };
 
 use latchd::wire::control::{Answer, Envelope, MAX_LINE, PROTOCOL, Request};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType,
+    sockopt::{Timeout, set_socket_timeout},
+};
 use serde_json::Value;
 
 use super::failure::Failure;
@@ -42,12 +46,14 @@ pub struct Client {
     patience: Patience,
     /// Whether the last request could not be sent whole. The daemon may have said why before it hung up.
     unsent: bool,
+    /// Whether some of the answer under way has come.
+    begun: bool,
 }
 
 impl Client {
     pub fn connect(path: &Path) -> Result<Self, Failure> {
         let socket = path.display().to_string();
-        match UnixStream::connect(path) {
+        match connected(path) {
             Ok(stream) => Client::over(stream, socket),
             Err(error) => Err(unreachable_because(&socket, &error)),
         }
@@ -56,7 +62,8 @@ impl Client {
     fn over(to: UnixStream, socket: String) -> Result<Self, Failure> {
         let from = to.try_clone().map_err(|e| unreachable_because(&socket, &e))?;
         let from = BufReader::with_capacity(1 << 16, from);
-        let mut client = Client { socket, from, to, patience: Patience::Endless, unsent: false };
+        let patience = Patience::Endless;
+        let mut client = Client { socket, from, to, patience, unsent: false, begun: false };
         client.wait(Patience::Prompt)?;
         Ok(client)
     }
@@ -64,6 +71,7 @@ impl Client {
     /// Sends one request; its answers are read with [`Client::next`].
     pub fn send(&mut self, request: Request, patience: Patience) -> Result<(), Failure> {
         self.wait(patience)?;
+        self.begun = false;
         let line = line(request)?;
         self.unsent = self.to.write_all(&line).is_err();
         Ok(())
@@ -86,8 +94,19 @@ impl Client {
         }
     }
 
-    /// The next line of an answer.
+    /// The next line of an answer. Kinds of lines that a newer daemon has are passed over.
     pub fn next(&mut self) -> Result<Answer, Failure> {
+        loop {
+            let line = self.line()?;
+            self.begun = true;
+            if let Ok(answer) = serde_json::from_slice(&line) {
+                return Ok(answer);
+            }
+            self.pass_over(&line)?;
+        }
+    }
+
+    fn line(&mut self) -> Result<Vec<u8>, Failure> {
         let mut line = Vec::new();
         let limit = MAX_LINE as u64 + 1;
         match self.from.by_ref().take(limit).read_until(b'\n', &mut line) {
@@ -95,12 +114,26 @@ impl Client {
             Err(error) => return Err(self.lost(&error)),
         }
         if line.last() == Some(&b'\n') {
-            return serde_json::from_slice(&line).map_err(|e| Failure::Unreadable(e.to_string()));
+            return Ok(line);
         }
         if line.len() > MAX_LINE {
             return Err(Failure::Unreadable(format!("a line longer than {MAX_LINE} bytes")));
         }
-        Err(Failure::Closed { socket: self.socket.clone() })
+        self.begun |= !line.is_empty();
+        Err(self.closed())
+    }
+
+    /// A line that is none of ours: of a newer daemon, or not latchd's at all.
+    fn pass_over(&self, line: &[u8]) -> Result<(), Failure> {
+        let value: Option<Value> = serde_json::from_slice(line).ok();
+        let Some(object) = value.as_ref().and_then(Value::as_object).filter(|o| o.len() == 1) else {
+            return Err(Failure::NotLatchd { socket: self.socket.clone() });
+        };
+        if ["item", "done", "error"].iter().any(|known| object.contains_key(*known)) {
+            let broken = serde_json::from_slice::<Answer>(line).err();
+            return Err(Failure::Unreadable(broken.map(|e| e.to_string()).unwrap_or_default()));
+        }
+        Ok(())
     }
 
     /// Whether the next answer has already come, as far as can be told without waiting.
@@ -127,9 +160,24 @@ impl Client {
             (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, Some(limit)) if !self.unsent => {
                 Failure::Silent { socket, limit_s: limit.as_secs() }
             }
-            (_, _) => Failure::Closed { socket },
+            (_, _) => self.closed(),
         }
     }
+
+    fn closed(&self) -> Failure {
+        let when = if self.begun { "in the middle of its answer" } else { "without an answer" };
+        Failure::Closed { socket: self.socket.clone(), when }
+    }
+}
+
+/// Connects, with a limit: a daemon that is stuck takes no connection once its queue of them is full.
+fn connected(path: &Path) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(path)?;
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    set_socket_timeout(&socket, Timeout::Send, Patience::Prompt.limit())?;
+    rustix::net::connect(&socket, &address)?;
+    Ok(UnixStream::from(socket))
 }
 
 /// A request as the line that asks it.
@@ -149,6 +197,9 @@ fn unreachable_because(socket: &str, error: &io::Error) -> Failure {
         "no such file".to_owned()
     } else if error.kind() == io::ErrorKind::ConnectionRefused {
         "connection refused, nothing listens on it".to_owned()
+    } else if error.kind() == io::ErrorKind::WouldBlock {
+        let limit = Patience::Prompt.limit().map_or(0, |limit| limit.as_secs());
+        return Failure::Silent { socket, limit_s: limit };
     } else {
         error.to_string()
     };

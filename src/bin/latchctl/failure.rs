@@ -16,10 +16,11 @@ pub enum Failure {
     )]
     SocketDenied { socket: String },
     #[error(
-        "the daemon at {socket} closed the connection without an answer; did it stop or restart? \
-         (systemctl status latchd)"
+        "the daemon at {socket} closed the connection {when}; did it stop or restart? (systemctl status latchd)"
     )]
-    Closed { socket: String },
+    Closed { socket: String, when: &'static str },
+    #[error("what answers at {socket} is not latchd; is that the `socket` of latchd.toml? (--socket PATH)")]
+    NotLatchd { socket: String },
     #[error("the daemon at {socket} gave no answer within {limit_s} s; is it stuck? (journalctl -u latchd)")]
     Silent { socket: String, limit_s: u64 },
     #[error(
@@ -75,7 +76,10 @@ impl Failure {
             Failure::Unreadable(_) | Failure::Some { .. } | Failure::Input(_) | Failure::Output(_) => 1,
             Failure::File { .. } => 1,
             Failure::OtherProtocol(_) | Failure::Usage(_) => 2,
-            Failure::Unreachable { .. } | Failure::Closed { .. } | Failure::Silent { .. } => 3,
+            Failure::Unreachable { .. }
+            | Failure::Closed { .. }
+            | Failure::NotLatchd { .. }
+            | Failure::Silent { .. } => 3,
             Failure::SocketDenied { .. } => 4,
             Failure::Refused(refusal) => match refusal.code {
                 Code::Failed => 1,

@@ -3,7 +3,7 @@
 use super::{Controller, Who};
 use crate::{
     control::event::{Action, OperatorAnswer, OperatorEvent, OperatorRequest},
-    domain::{DoorId, DoorOrder, EntryKind, Now},
+    domain::{DoorId, DoorOrder, EntryKind, Now, entry::OperatorCommand},
 };
 
 impl Controller {
@@ -15,10 +15,26 @@ impl Controller {
                 self.operator_orders(now, who, by, door, order, reason);
             }
             OperatorRequest::Resync => {
-                let seq = self.record(now, command(by, "resync", "done", None, None));
+                let seq = self.record_command(now, OperatorCommand::done(&by, "resync"));
                 self.sync.resync(now.mono);
                 self.answer(who, Ok(seq));
             }
+            OperatorRequest::TurnedAway { uid, action, door, detail } => {
+                let refused = OperatorCommand { door, ..OperatorCommand::refused(&by, &action, detail) };
+                let seq = self.turned_away.note(now.mono, uid, refused).map(|c| self.record_command(now, c));
+                self.answer(who, Ok(seq.unwrap_or(self.next_seq - 1)));
+            }
+        }
+    }
+
+    pub(super) fn record_command(&mut self, now: Now, command: OperatorCommand) -> u64 {
+        self.record(now, EntryKind::OperatorCommand(command))
+    }
+
+    /// How many more there were than were recorded.
+    pub(super) fn tell_turned_away(&mut self, now: Now) {
+        for sum in self.turned_away.take_due(now.mono) {
+            self.record_command(now, sum);
         }
     }
 
@@ -35,11 +51,13 @@ impl Controller {
             return self.answer(who, Err(format!("there is no door {door}")));
         };
         let action = order.action.as_str();
+        let of_door =
+            |command| OperatorCommand { door: Some(door.clone()), reason: reason.clone(), ..command };
         if let Err(refusal) = self.would_order(now, door_no, &order) {
-            self.record(now, command(by, action, "refused", Some(door.clone()), reason));
+            self.record_command(now, of_door(OperatorCommand::refused(&by, action, refusal.to_string())));
             return self.answer(who, Err(format!("{door}: {action} was refused: {refusal}")));
         }
-        let seq = self.record(now, command(by.clone(), action, "done", Some(door.clone()), reason));
+        let seq = self.record_command(now, of_door(OperatorCommand::done(&by, action)));
         if let Err(refusal) = self.order(now, door_no, &order, &by, seq, Some(who.clone())) {
             self.answer(who, Err(format!("{door}: {action} was refused: {refusal}")));
         }
@@ -51,14 +69,4 @@ impl Controller {
             Who::Central(id) => self.door_answered(id, answer),
         }
     }
-}
-
-fn command(
-    by: String,
-    action: &str,
-    outcome: &str,
-    door: Option<DoorId>,
-    reason: Option<String>,
-) -> EntryKind {
-    EntryKind::OperatorCommand { by, action: action.into(), outcome: outcome.into(), door, reason }
 }

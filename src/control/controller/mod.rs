@@ -13,6 +13,7 @@ mod presence;
 mod queries;
 mod remote;
 mod schedules;
+mod staleness;
 mod syncing;
 mod taps;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use super::{
     restarts::Restarts,
     settings::Settings,
     sync::SyncSession,
+    turned_away::TurnedAway,
 };
 use crate::{
     domain::{
@@ -170,6 +172,7 @@ pub struct Controller {
     /// A message that waits for it.
     held: Option<Delivery>,
     refusals: Refusals,
+    turned_away: TurnedAway,
     counters: Counters,
     commands: CommandsTaken,
     /// Commands that wait until it is on disk that they were taken, and the link's numbers for them.
@@ -203,10 +206,6 @@ pub struct Controller {
     actions: Vec<Action>,
 }
 
-/// When central was heard is noted at most this often, in seconds of wall time.
-const NOTE_HEARD_EVERY_S: u64 = 60;
-/// What was noted about hearing central may be this much later than now, in seconds: clocks are corrected.
-const HEARD_AHEAD_S: i64 = 5;
 /// A checkpoint of the journal is noted every so many entries, so that a start has little to read again.
 const CHECKPOINT_EVERY: u64 = 1000;
 
@@ -230,6 +229,7 @@ impl Controller {
             at_cache: None,
             held: None,
             refusals: Refusals::default(),
+            turned_away: TurnedAway::default(),
             counters: Counters::default(),
             commands: restored.commands,
             orders: BTreeMap::new(),
@@ -318,7 +318,8 @@ impl Controller {
         let leaves =
             self.doors.iter().zip(&self.settings.doors).filter_map(|(d, s)| d.leaf.deadline(&s.leaf));
         let doors = self.doors.iter().filter_map(Door::deadline).chain(leaves).chain(self.fire.deadline());
-        releases.chain(doors).chain(links).chain(self.refusals.deadline()).min()
+        let sums = self.refusals.deadline().into_iter().chain(self.turned_away.deadline());
+        releases.chain(doors).chain(links).chain(sums).min()
     }
 
     fn do_what_is_due(&mut self, now: Now) {
@@ -327,6 +328,7 @@ impl Controller {
         self.drive_doors(now);
         self.note_staleness(now);
         self.tell_refusals(now);
+        self.tell_turned_away(now);
         if let Some(want) = self.sync.take_due(now.mono) {
             self.send_sync(want);
         }
@@ -412,45 +414,6 @@ impl Controller {
                 self.want_status(now);
             }
             _ => {}
-        }
-    }
-
-    /// In this run by the clock nobody sets. Before it, what was noted counts, unless it lies in the future: a wall
-    /// clock that once ran ahead must not keep a door fresh for years.
-    fn is_stale(&self, now: Now, after: Duration) -> bool {
-        match (self.heard_at, self.heard.central_at) {
-            (Some(heard), _) => now.mono.since(heard) > after,
-            (None, Some(at)) => at > now.wall.plus_s(HEARD_AHEAD_S) || now.wall.since(at) > after,
-            (None, None) => true,
-        }
-    }
-
-    fn note_staleness(&mut self, now: Now) {
-        if !now.trust.is_trusted() {
-            return;
-        }
-        let stale = self.is_stale(now, self.settings.stale_after);
-        if std::mem::replace(&mut self.stale, stale) == stale {
-            return;
-        }
-        let kind = if stale {
-            EntryKind::SyncStale(self.sync_note("central was not heard for longer than sync.stale_after_s"))
-        } else {
-            EntryKind::SyncFresh(self.sync_note("central was heard again"))
-        };
-        self.record(now, kind);
-    }
-
-    /// Central said something that was meant for us.
-    fn heard_central(&mut self, now: Now) {
-        self.heard_at = Some(now.mono);
-        if !now.trust.is_trusted() {
-            return;
-        }
-        self.heard.central_at = Some(now.wall);
-        if self.heard_noted.is_none_or(|at| now.wall.since(at).as_secs() >= NOTE_HEARD_EVERY_S) {
-            self.heard_noted = Some(now.wall);
-            self.note(Note::Heard(self.heard));
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod board;
 mod broker;
+mod operators;
 mod read;
 mod sections;
 mod table;
@@ -20,6 +21,7 @@ use std::{
 
 pub use self::board::Board;
 pub use self::broker::Broker;
+pub use self::operators::Operators;
 pub use self::sections::{Door, Input, Lock, Reader, ReaderDriver, Rex};
 use crate::{
     domain::{ControllerId, Zone},
@@ -48,10 +50,13 @@ pub struct Config {
     pub readers: Vec<Reader>,
     /// The fire alarm's input.
     pub fire: Option<Input>,
+    /// Who may do what at the control socket.
+    pub operators: Operators,
 }
 
 impl Config {
-    /// What of `new` can't be taken up by a running daemon: tables that differ. `[mqtt]` is none of them.
+    /// What of `new` can't be taken up by a running daemon: tables that differ. `[mqtt]` and `[operators]` are none of
+    /// them.
     pub fn fixed_differences(&self, new: &Config) -> Vec<&'static str> {
         let clock = |c: &Config| (c.require_sync, c.holdover);
         let journal = |c: &Config| (c.keep, c.max_events, c.release_wait);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, net::SocketAddr, ops::Range, path
 use toml::de::DeTable;
 
 use super::{
-    Board, Broker, Config, Mqtt, Problem, board,
+    Board, Broker, Config, Mqtt, Operators, Problem, board,
     sections::{Door, Input, Reader, ReaderDriver},
     table::{Found, Problems, Table},
     trust,
@@ -60,6 +60,7 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
     let doors: Vec<Door> = root.tables("doors").into_iter().filter_map(Door::read).collect();
     let readers: Vec<Reader> = root.tables("readers").into_iter().filter_map(Reader::read).collect();
     let fire = root.has("fire").then(|| Input::of_fire(&root.table("fire"))).flatten();
+    let operators = Operators::read(&root.table("operators"));
     root.end();
     let declared = Declared { boards: root.ids("boards"), doors: root.ids("doors") };
     cross_check(&boards, &doors, &readers, fire.as_ref(), problems);
@@ -84,6 +85,7 @@ fn sections(root: &Table<'_>, problems: &Problems<'_>) -> Option<Config> {
         doors,
         readers,
         fire,
+        operators,
     })
 }
 

@@ -1,6 +1,6 @@
 //! One connection: requests in, answers out, in order.
 
-use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde::Serialize;
@@ -8,11 +8,16 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 
-use super::{journal, orders};
+use super::{
+    Serving,
+    caller::{Caller, Peer, look_up},
+    journal, orders,
+};
 use crate::{
-    control::{OperatorRequest, controller::Subject, settings::Settings},
+    control::{OperatorRequest, controller::Subject},
     daemon::site::Site,
     domain::{DoorId, Uid},
+    drivers::clock,
     wire::control::{Answer, Code, Envelope, ExplainQuery, MAX_LINE, PROTOCOL, Refusal, Request},
 };
 
@@ -26,26 +31,76 @@ pub type Lines = Framed<UnixStream, LinesCodec>;
 
 pub type Done = Result<Value, Refusal>;
 
-pub async fn serve(stream: UnixStream, site: Site, settings: Rc<Settings>) {
-    let by = caller(&stream);
+/// How long somebody who may ask nothing, or is not known yet, has for a request.
+const STRANGERS_WAIT: Duration = Duration::from_secs(5);
+/// How long what was found out about a caller counts: who is taken out of a group loses it in an open session too.
+const KNOWN_FOR: Duration = Duration::from_secs(2);
+
+pub async fn serve(stream: UnixStream, peer: Peer, serving: Serving) {
     let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_LINE));
-    while let Some(line) = lines.next().await {
-        let done = match line {
-            Ok(line) => answer(&mut lines, &site, &settings, &by, &line).await,
-            Err(LinesCodecError::MaxLineLengthExceeded) => {
-                Ok(Err(Refusal::new(Code::Usage, format!("a request has at most {MAX_LINE} bytes"))))
+    if let Err(error) = converse(&mut lines, peer, &serving).await {
+        tracing::debug!(%error, "a control session ended");
+    }
+}
+
+async fn converse(lines: &mut Lines, peer: Peer, serving: &Serving) -> Result<(), Gone> {
+    let mut caller = look_up(peer, serving.groups.current()).await;
+    let mut looked_at = clock::mono();
+    loop {
+        let is_stranger = !caller.as_ref().is_ok_and(|caller| caller.role.is_some());
+        let next = if is_stranger {
+            tokio::time::timeout(STRANGERS_WAIT, lines.next()).await.unwrap_or(None)
+        } else {
+            lines.next().await
+        };
+        let Some(line) = next else { return Ok(()) };
+        let done = match line.map(|line| read(&line)) {
+            Ok(Ok(request)) => {
+                if clock::mono().since(looked_at) >= KNOWN_FOR {
+                    caller = look_up(peer, serving.groups.current()).await;
+                    looked_at = clock::mono();
+                }
+                match permitted(serving, peer, caller.as_ref(), &request) {
+                    Ok(by) => answer(lines, serving, &by, request).await?,
+                    Err(refusal) => Err(refusal),
+                }
             }
-            Err(LinesCodecError::Io(_)) => return,
+            Ok(Err(refusal)) => Err(refusal),
+            Err(LinesCodecError::MaxLineLengthExceeded) => {
+                // The codec reads on to the end of that line, but says first that it has failed.
+                let _failed = lines.next().await;
+                Err(Refusal::new(Code::Usage, format!("a request has at most {MAX_LINE} bytes")))
+            }
+            Err(error @ LinesCodecError::Io(_)) => return Err(Gone(error)),
         };
-        let sent = match done {
-            Ok(done) => finish(&mut lines, done).await,
-            Err(gone) => Err(gone),
-        };
-        if let Err(error) = sent {
-            tracing::debug!(%error, "a control session ended");
-            return;
+        finish(lines, done).await?;
+        if is_stranger {
+            return Ok(());
         }
     }
+}
+
+/// Who asks, as the journal names them, if they may ask this. A refusal is recorded.
+fn permitted(
+    serving: &Serving,
+    peer: Peer,
+    caller: Result<&Caller, &Refusal>,
+    request: &Request,
+) -> Result<String, Refusal> {
+    let caller = caller.map_err(Refusal::clone)?;
+    let may = caller.may(request.needs(), request.action(), &serving.groups.current());
+    if let Err(refusal) = &may {
+        tracing::warn!(by = caller.by, action = request.action(), "somebody was turned away");
+        let turned_away = OperatorRequest::TurnedAway {
+            uid: peer.uid,
+            action: request.action().to_owned(),
+            door: request.door().filter(|door| serving.settings.door_no(door).is_some()).cloned(),
+            detail: refusal.message.clone(),
+        };
+        // Answered with the refusal: nobody waits for what the journal says.
+        drop(serving.site.request(caller.by.clone(), turned_away));
+    }
+    may.map(|()| caller.by.clone())
 }
 
 /// Writes a row of a list.
@@ -65,30 +120,8 @@ pub fn json(value: impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-/// Who is at the other end, as the journal names them: user name and uid.
-fn caller(stream: &UnixStream) -> String {
-    let Ok(peer) = stream.peer_cred() else { return "unknown".into() };
-    let uid = peer.uid();
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    });
-    name.map_or_else(|| format!("uid {uid}"), |name| format!("{name} ({uid})"))
-}
-
-async fn answer(
-    lines: &mut Lines,
-    site: &Site,
-    settings: &Settings,
-    by: &str,
-    line: &str,
-) -> Result<Done, Gone> {
-    let request = match read(line) {
-        Ok(request) => request,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request) -> Result<Done, Gone> {
+    let Serving { site, settings, .. } = serving;
     Ok(match request {
         Request::Status => Ok(json(site.look(|c, reading| c.status_report(reading)))),
         Request::Doors => return rows(lines, site.look(|c, _| c.door_reports())).await,
@@ -133,11 +166,20 @@ fn read(line: &str) -> Result<Request, Refusal> {
             return Err(Refusal::new(Code::Usage, said));
         }
     }
-    serde_json::from_value::<Envelope>(value).map(|envelope| envelope.request).map_err(|e| {
-        Refusal::new(
-            Code::Usage,
-            format!("latchd {} does not know this request: {e}", env!("CARGO_PKG_VERSION")),
-        )
+    let verb =
+        value.get("verb").and_then(Value::as_str).map(|verb| verb.chars().take(40).collect::<String>());
+    serde_json::from_value::<Envelope>(value).map(|envelope| envelope.request).map_err(|error| {
+        let version = env!("CARGO_PKG_VERSION");
+        let error = error.to_string();
+        let said = match verb {
+            None => format!("latchd {version} was asked nothing: a request has a `verb`"),
+            // serde's own words list every verb there is.
+            Some(verb) if error.starts_with("unknown variant") => {
+                format!("latchd {version} does not know the verb {verb:?}")
+            }
+            Some(verb) => format!("latchd {version} can't read the request {verb:?}: {error}"),
+        };
+        Refusal::new(Code::Usage, said)
     })
 }
 

@@ -46,7 +46,7 @@ fn it_shows_every_key_there_is() {
         }
     };
     probe("the file", format!("unknown = 1\n{LEAST}"));
-    for table in ["clock", "journal", "sync", "metrics"] {
+    for table in ["clock", "journal", "sync", "metrics", "operators"] {
         probe(table, format!("{LEAST}\n[{table}]\nunknown = 1"));
     }
     for table in ["boards", "doors", "readers"] {

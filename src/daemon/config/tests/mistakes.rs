@@ -42,7 +42,7 @@ port = "/dev/ttyUSB0"
     assert_eq!(
         said(text),
         [
-            "1:1 colour: unknown key; expected one of boards, clock, controller, doors, fire, journal, metrics, mqtt, readers, sync",
+            "1:1 colour: unknown key; expected one of boards, clock, controller, doors, fire, journal, metrics, mqtt, operators, readers, sync",
             "4:6 controller.id: a controller's id is made of a-z 0-9 -, not ' '; expected 1 to 64 characters a-z 0-9 -",
             r#"5:13 controller.time_zone: "Europe/Olso" is not an IANA time zone; expected a name such as Europe/Oslo or UTC; expected an IANA time zone such as "Europe/Oslo""#,
             r#"6:13 controller.state_dir: "state" is not an absolute path"#,

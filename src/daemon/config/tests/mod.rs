@@ -162,3 +162,18 @@ fn mistakes_are_printed_one_a_line_with_file_line_column_and_key() {
     let error = ConfigError::Problems { path, problems: vec![problem(1, "a")] };
     assert!(error.to_string().ends_with("1 mistake, nothing was started"));
 }
+
+#[test]
+fn who_may_use_the_tool_is_three_groups_each_with_its_default() {
+    let text = format!("{LEAST}\n[operators]\ntechnician = \"haus.technik\"\n");
+    let operators = parse(&text).unwrap().operators;
+    assert_eq!(operators, Operators { technician: "haus.technik".into(), ..Operators::default() });
+    assert_eq!(operators.who_may(crate::domain::Role::Technician), "haus.technik or latch-admin");
+    for bad in ["", " ", "a:b", "a,b", "a ", "x\\ny"] {
+        let said = said(&format!("{LEAST}\n[operators]\nadmin = \"{bad}\"\n"));
+        assert!(
+            said.len() == 1 && said[0].contains("expected the name of a Unix group"),
+            "{bad:?}: {said:?}"
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! Who may do what, with real users: the kernel says who calls, their groups what they may, and the journal who it was.
+//!
+//! Users and groups that every Debian has stand for people: `games` is in the group of observers, `news` of
+//! technicians, `mail` of administrators, `nobody` in none.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::site::build::Builder;
+use crate::site::records::card;
+use crate::site::{Site, eventually};
+
+const GROUPS: &str = "[operators]\nobserver = \"games\"\ntechnician = \"news\"\nadmin = \"mail\"\n\n[clock]";
+
+/// A site whose socket others can reach, and the tool where they can run it. `None` where nobody can be stood in for.
+struct House {
+    site: Site,
+    latchctl: PathBuf,
+}
+
+impl House {
+    fn running() -> Option<House> {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: only root can run latchctl as other users; run this test as root");
+            return None;
+        }
+        let site = Builder::new().edit_once("[clock]", GROUPS).running();
+        site.put([card("c-81", "04A1B2C3D4E5F6", "m-17")]);
+        fs::set_permissions(site.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let latchctl = site.folder.path().join("latchctl");
+        fs::copy(env!("CARGO_BIN_EXE_latchctl"), &latchctl).unwrap();
+        Some(House { site, latchctl })
+    }
+
+    /// Runs the tool as this user with their own groups, as after a login.
+    fn by(&self, user: &str, arguments: &[&str]) -> (i32, String, String) {
+        let group = if user == "nobody" { "nogroup" } else { user };
+        self.run(&["--reuid", user, "--regid", group, "--init-groups"], arguments)
+    }
+
+    fn run(&self, who: &[&str], arguments: &[&str]) -> (i32, String, String) {
+        let mut command = Command::new("setpriv");
+        command.args(who).arg("--").arg(&self.latchctl).arg("--socket").arg(self.site.daemon.socket());
+        let Output { status, stdout, stderr } =
+            command.args(arguments).stdin(Stdio::null()).current_dir("/").output().expect("setpriv runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (status.code().expect("it was killed"), text(stdout), text(stderr))
+    }
+}
+
+/// A script that is run with the socket, by somebody without a role.
+fn as_nobody(script: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "--"]);
+    command.args(["/usr/bin/perl", "-MIO::Socket::UNIX", "-e", script]);
+    command
+}
+
+#[test]
+fn each_role_may_what_the_contract_says_and_no_more() {
+    let Some(house) = House::running() else { return };
+    for (user, verbs) in [
+        ("nobody", [4, 4, 4, 4]),
+        ("games", [0, 4, 4, 4]),
+        ("news", [0, 0, 0, 4]),
+        ("mail", [0, 0, 0, 0]),
+        ("root", [0, 0, 0, 0]),
+    ] {
+        let asked = [
+            &["status"][..],
+            &["sync", "resync"],
+            &["door", "access", "room-4"],
+            &["door", "lock-down-release", "room-4"],
+        ];
+        for (arguments, code) in asked.iter().zip(verbs) {
+            if *arguments == ["door", "lock-down-release", "room-4"] && code == 0 {
+                assert_eq!(house.by(user, &["door", "lock-down", "room-4"]).0, 0, "{user}");
+            }
+            let said = house.by(user, arguments);
+            assert_eq!(said.0, code, "{user} asked {arguments:?}: {said:?}");
+            if code == 4 {
+                assert!(said.1.is_empty() && said.2.starts_with("latchctl: not permitted: "), "{said:?}");
+                assert_eq!(said.2.lines().count(), 1, "{said:?}");
+            }
+        }
+    }
+    let (_, _, said) = house.by("games", &["door", "access", "room-4"]);
+    assert!(said.contains("the group news or mail") && said.contains("games (5) is in games only"), "{said}");
+    assert!(said.contains("sudo usermod -aG news games"), "{said}");
+}
+
+#[test]
+fn the_journal_names_who_did_it_and_who_was_refused() {
+    let Some(house) = House::running() else { return };
+    let from = house.site.last_seq();
+    assert_eq!(house.by("news", &["door", "access", "room-4"]).0, 0);
+    assert_eq!(house.by("games", &["door", "access", "entrance"]).0, 4);
+    let commands = || -> Vec<Value> {
+        let journal = house.site.journal().into_iter();
+        journal.filter(|e| e["seq"].as_u64() > Some(from) && e["type"] == "operator.command").collect()
+    };
+    let found = eventually("both in the journal", || Some(commands()).filter(|found| found.len() == 2));
+    let told = |event: &Value| ["by", "action", "outcome", "door"].map(|f| event[f].clone());
+    assert_eq!(told(&found[0]), ["news (9)", "access", "done", "room-4"].map(|t| json!(t)));
+    assert_eq!(told(&found[1]), ["games (5)", "access", "refused", "entrance"].map(|t| json!(t)));
+    assert!(found[1]["detail"].as_str().unwrap().contains("takes the group news or mail"), "{found:#?}");
+    for _ in 0..20 {
+        assert_eq!(house.by("nobody", &["status"]).0, 4);
+    }
+    let by_nobody = |e: &Value| e["by"].as_str().unwrap().starts_with("nobody ");
+    assert_eq!(commands().iter().filter(|e| by_nobody(e)).count(), 5, "a flood fills no journal");
+}
+
+#[test]
+fn a_supplementary_group_counts_as_well() {
+    let Some(house) = House::running() else { return };
+    let who = ["--reuid", "nobody", "--regid", "nogroup", "--groups", "news"];
+    assert_eq!(house.run(&who, &["door", "access", "room-4"]).0, 0);
+    let who = ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
+    assert_eq!(house.run(&who, &["door", "access", "room-4"]).0, 4);
+    // A user the box does not know has no groups but the process's own.
+    let who = ["--reuid", "4242", "--regid", "4242", "--groups", "games"];
+    assert_eq!(house.run(&who, &["status"]).0, 0);
+    let (code, _, said) = house.run(&["--reuid", "4242", "--regid", "4242", "--clear-groups"], &["status"]);
+    assert!(code == 4 && said.contains("uid 4242 is in none of them"), "{said}");
+}
+
+#[test]
+fn who_may_ask_nothing_keeps_nobody_out() {
+    let Some(house) = House::running() else { return };
+    // Held open and silent by somebody without a role: each has a few, for as long as an answer takes.
+    let hold = "my @open; for (1..200) { push @open, IO::Socket::UNIX->new(Peer => $ARGV[0]) } \
+                $| = 1; print qq(held\\n); sleep 600";
+    let mut command = as_nobody(hold);
+    command.arg(house.site.daemon.socket()).stdout(Stdio::piped()).stdin(Stdio::null()).current_dir("/");
+    let mut holder = crate::site::process::Guarded::spawn(&mut command).unwrap();
+    let mut out = std::io::BufReader::new(holder.child().stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert_eq!(line, "held\n");
+    assert_eq!(house.by("games", &["status"]).0, 0);
+    assert_eq!(house.site.ctl(&["status"]).code, 0);
+}
+
+#[test]
+fn other_groups_count_after_a_reload_in_open_connections_too() {
+    let Some(mut house) = House::running() else { return };
+    assert_eq!(house.by("games", &["door", "access", "room-4"]).0, 4);
+    let path = house.site.daemon.config_path().to_owned();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("technician = \"news\"", "technician = \"games\"")).unwrap();
+    house.site.daemon.hang_up();
+    eventually("right by the new configuration", || {
+        (house.by("games", &["door", "access", "room-4"]).0 == 0).then_some(())
+    });
+    assert_eq!(house.by("news", &["status"]).0, 4);
+}
+
+#[test]
+fn a_program_that_says_nothing_is_let_go() {
+    let Some(house) = House::running() else { return };
+    let socket = house.site.daemon.socket().to_owned();
+    let mode = fs::metadata(&socket).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o666, "everybody may connect");
+    // One of ours, idle: not let go.
+    let idle = UnixStream::connect(&socket).unwrap();
+    idle.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+    assert!(std::io::Read::read(&mut (&idle), &mut [0]).is_err(), "it was hung up on");
+    let silent = "my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]); print sysread($s, my $b, 1)";
+    let mut command = as_nobody(silent);
+    let said = command.arg(&socket).current_dir("/").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "0", "{said:?}");
+}
