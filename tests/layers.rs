@@ -182,7 +182,8 @@ fn every_file_keeps_to_its_layer() {
 
 #[test]
 fn every_file_says_what_it_is_and_ends_in_sight() {
-    let files = ["hardware-sim", "tests", "benches"].map(read).concat();
+    let files =
+        ["fuzz/src", "fuzz/targets", "fuzz/tests", "hardware-sim", "tests", "benches"].map(read).concat();
     let faults: Vec<String> = files.iter().flat_map(|(path, text)| shape(path, text)).collect();
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }

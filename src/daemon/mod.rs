@@ -7,7 +7,7 @@ pub mod logging;
 mod metrics;
 mod reload;
 mod site;
-mod socket;
+pub mod socket;
 mod start;
 mod systemd;
 mod uplink;

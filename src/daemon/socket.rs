@@ -6,7 +6,7 @@
 mod caller;
 mod journal;
 mod orders;
-mod session;
+pub mod session;
 
 use std::{
     cell::RefCell,

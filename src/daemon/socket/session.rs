@@ -152,7 +152,7 @@ async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request
     })
 }
 
-fn read(line: &str) -> Result<Request, Refusal> {
+pub fn read(line: &str) -> Result<Request, Refusal> {
     let value: Value = serde_json::from_str(line)
         .map_err(|e| Refusal::new(Code::Usage, format!("a request is a JSON object a line: {e}")))?;
     match value.get("protocol").and_then(Value::as_u64) {

@@ -14,10 +14,10 @@
 //! The library (tokio-modbus) gives the vocabulary. Its client is not used: it takes any echo of a write for the
 //! right one in a release build, can't read that of a timed pulse, and has no more than one unit's time-out in mind.
 
-mod ask;
+pub mod ask;
 mod batch;
 mod exchange;
-mod frame;
+pub mod frame;
 mod inbox;
 mod line;
 mod pulses;

@@ -11,7 +11,7 @@
 mod connection;
 mod measure;
 mod page;
-mod request;
+pub mod request;
 mod serve;
 #[cfg(test)]
 mod tests;

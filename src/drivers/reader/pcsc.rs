@@ -10,7 +10,7 @@
 //!   watch_over ── a task, which waits for nothing ──► Lost when either thread hangs in a call
 //! ```
 
-mod card;
+pub mod card;
 mod claims;
 mod display;
 mod field;

@@ -52,6 +52,10 @@ pub fn of_bits(raw: &Raw) -> Result<Uid, CardError> {
     }
     let count = raw.bit_count;
     let bits: Vec<bool> = raw.iter_bits().collect();
+    // Where fewer came than it counts, what came is another card's number.
+    if bits.len() != usize::from(count) {
+        return Err(CardError::Bits(count));
+    }
     let data = match count {
         32 | 40 | 48 | 56 | 64 | 72 | 80 => bits.as_slice(),
         34 | 58 | 66 | 82 => between_parity(&bits).ok_or(CardError::Parity(count))?,
@@ -136,6 +140,12 @@ mod tests {
             assert_eq!(of_bits(&raw(bits, &bytes)), Err(CardError::Bits(bits)));
         }
         assert_eq!(of_bits(&wiegand(&TEN[..3])), Err(CardError::Bits(26)));
+    }
+
+    #[test]
+    fn fewer_bits_than_are_counted_are_no_shorter_uid() {
+        assert_eq!(of_bits(&raw(80, &TEN[..7])), Err(CardError::Bits(80)));
+        assert_eq!(of_bits(&raw(56, &TEN[..8])).unwrap().bytes(), &TEN[..7]);
     }
 
     #[test]

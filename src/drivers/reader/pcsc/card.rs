@@ -84,7 +84,9 @@ fn ask(card: &Card) -> Result<Uid, CardError> {
 }
 
 /// The exchange itself, over anything that carries a command and fills in the answer.
-fn ask_by(mut transmit: impl FnMut(&[u8], &mut [u8]) -> Result<usize, CardError>) -> Result<Uid, CardError> {
+pub fn ask_by(
+    mut transmit: impl FnMut(&[u8], &mut [u8]) -> Result<usize, CardError>,
+) -> Result<Uid, CardError> {
     let mut room = [0; ANSWER_MAX];
     let mut command = GET_UID;
     let len = transmit(&command, &mut room)?;
