@@ -68,13 +68,21 @@ impl Broker {
     /// # Errors
     /// The port is taken, or the system has no more threads.
     pub fn start(listen: SocketAddr) -> Result<Broker, BrokerError> {
+        Broker::start_for(listen, CONNECTIONS_MAX)
+    }
+
+    /// The same for so many clients at once.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_for(listen: SocketAddr, connections: usize) -> Result<Broker, BrokerError> {
         let listen = free_address(listen)?;
         let failed = |source| BrokerError::Start { listen, source };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (stop, stopped) = oneshot::channel();
         let (ended_tx, ended) = mpsc::channel();
         let serve = move || {
-            runtime.block_on(serve(listen, stopped, ended_tx));
+            runtime.block_on(serve(listen, connections, stopped, ended_tx));
             runtime.shutdown_timeout(STOP_WITHIN);
         };
         let thread = thread::Builder::new().name("sim-broker".to_owned()).spawn(serve).map_err(failed)?;
@@ -112,8 +120,13 @@ impl Drop for Broker {
     }
 }
 
-async fn serve(listen: SocketAddr, stopped: oneshot::Receiver<()>, ended: mpsc::Sender<String>) {
-    let router = Router::new(0, router_config()).spawn();
+async fn serve(
+    listen: SocketAddr,
+    connections: usize,
+    stopped: oneshot::Receiver<()>,
+    ended: mpsc::Sender<String>,
+) {
+    let router = Router::new(0, router_config(connections)).spawn();
     let mut server = Server::new(server_settings(listen), router, V5);
     tokio::select! {
         result = server.start(LinkType::Remote) => {
@@ -144,9 +157,9 @@ fn wait_until_listening(listen: SocketAddr, ended: &mpsc::Receiver<String>) -> R
     .unwrap_or_else(|| Err(BrokerError::Ended { listen, detail: "it does not answer".to_owned() }))
 }
 
-fn router_config() -> RouterConfig {
+fn router_config(max_connections: usize) -> RouterConfig {
     RouterConfig {
-        max_connections: CONNECTIONS_MAX,
+        max_connections,
         max_outgoing_packet_count: 200,
         max_segment_size: 8 * 1024 * 1024,
         max_segment_count: 8,

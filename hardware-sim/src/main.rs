@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hardware_sim::{board, card, central, demo, orders, reader};
+use hardware_sim::{board, card, central, demo, fleet, orders, reader};
 
 /// Stands in for everything a door controller is wired to
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ enum Verb {
     Card(card::verb::Args),
     Demo(demo::Args),
     Tap(demo::tap::Args),
+    Fleet(fleet::Args),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Verb::Card(args) => args.run().map_err(Into::into),
         Verb::Demo(args) => args.run().map_err(Into::into),
         Verb::Tap(args) => args.run().map_err(Into::into),
+        Verb::Fleet(args) => args.run().map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

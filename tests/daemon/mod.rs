@@ -8,6 +8,7 @@ mod configuration;
 mod exits;
 mod feed;
 mod fire;
+mod fleet;
 mod guests;
 mod kills;
 mod leaves;

@@ -13,7 +13,7 @@ mod day;
 mod interrupt;
 mod narrator;
 mod play;
-mod programs;
+pub(crate) mod programs;
 mod readers;
 mod site;
 mod stay;
