@@ -58,6 +58,8 @@
 //! | `metrics` | the Prometheus endpoint, if there is one: HTTP, text, sizes of files | its callers, and the disk |
 //! | `pcsc-…` | one PC/SC reader each, in a context of its own | pcscd and the card |
 //! | `lamp-…` | what such a reader shows, if it has lamps | pcscd and the reader |
+//! | `log` | lines of the log, on their way to standard error or systemd's journal | whoever reads them |
+//! | `notify` | words to systemd, its watchdog's among them: said by main's loop alone | systemd |
 //!
 //! Drivers send [`control::Event`]s into one bounded queue; what the controller asks for comes back as
 //! [`control::Action`]s. The same events at the same times give the same actions, in a test as in a wall.

@@ -50,6 +50,11 @@ impl ClockWatch {
         ClockWatch { settings, high_water, synchronised_at: None, offset_ms: None, jumped_ms: 0 }
     }
 
+    /// Other settings, after a reload. What was seen of the clock still counts.
+    pub fn change(&mut self, settings: ClockSettings) {
+        self.settings = settings;
+    }
+
     /// The moment, with how far it may be believed, and why.
     pub fn judge(&mut self, reading: Reading) -> (Now, &'static str) {
         self.note_jump(reading);

@@ -38,6 +38,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Default)]
 pub struct Door {
+    /// What its tickets at a board are made of: its place in the list may change, and this stays.
+    pub slot: u16,
     pub modes: Modes,
     /// The journal's entry of the last change of mode; 0: none is known.
     pub modes_seq: u64,
@@ -113,6 +115,11 @@ pub enum Edge {
 }
 
 impl Door {
+    /// One of which nothing is known yet.
+    pub fn new(slot: u16) -> Self {
+        Door { slot, ..Door::default() }
+    }
+
     /// What it returns to when a passage is over.
     pub fn mode(&self) -> DoorMode {
         self.modes.mode()
@@ -187,6 +194,20 @@ impl Door {
         }
         self.drive = Drive::Closing { ticket: self.moved_seq, at: now };
         self.board_up
+    }
+
+    /// Its strike is wired elsewhere from now on, and what is known of it is void. Whether it may be driven as it was
+    /// wired. What a mode or the alarm wants goes on as soon as there is a board to do it.
+    pub fn rewired(&mut self, now: Mono) -> bool {
+        let may_be_driven = self.strange_until.take().is_some_and(|until| now < until);
+        let is_driven = self.pulse.take().is_some() || self.lock != LockState::Secure || may_be_driven;
+        match &mut self.drive {
+            Drive::Held { renew_at, .. } => *renew_at = now,
+            Drive::Closing { .. } => self.drive = Drive::Rest,
+            Drive::Rest => {}
+        }
+        self.board_lost();
+        is_driven
     }
 
     pub fn exit_asked(&mut self, until: Mono) {

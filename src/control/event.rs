@@ -1,14 +1,17 @@
 //! All that can happen to the controller, and all that it can ask for: two closed enums, so that a compiler finds
 //! every place a new one must be thought of.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     feedback::Feedback,
     index::{Index, Owners},
+    settings::Settings,
 };
 use crate::{
-    domain::{At, BoardId, BookingId, CommandId, DoorId, DoorOrder, Entry, HolderId, ReaderId, Record, Uid},
+    domain::{
+        At, BoardId, BookingId, CommandId, DoorId, DoorOrder, Entry, HolderId, ReaderId, Record, Uid, ZoneId,
+    },
     wire::{
         command::{Command, CommandResult, Unread},
         feed::{Ack, Feed, MessageError, Sealed},
@@ -32,12 +35,29 @@ pub enum Event {
     Cache(CacheEvent),
     Uplink(UplinkEvent),
     Operator(OperatorEvent),
+    /// The configuration was read again.
+    Reload(Reload),
+    /// A part of the daemon that serves no door has failed, and is begun anew.
+    Failed {
+        part: &'static str,
+        detail: String,
+    },
     /// The controller's own deadline has come.
     Tick,
     /// The daemon is about to stop: what only it would end is to be ended.
     Closing,
     /// The daemon is told to stop.
     Stopping,
+}
+
+/// What came of reading the configuration again.
+#[derive(Debug)]
+pub enum Reload {
+    /// This is in force from now on. The drivers of these boards and readers, where they go on at all, are begun anew:
+    /// they say `Connected` when they are there. Of all other boards the inputs are said once more.
+    Taken { settings: Box<Settings>, boards: BTreeSet<BoardId>, readers: BTreeSet<ReaderId> },
+    /// What was stays in force.
+    Refused { why: String },
 }
 
 /// What a reader's driver says. A tap is one card coming into the field; a card that lies on the reader when the link
@@ -164,6 +184,11 @@ pub enum JournalCommand {
     Acknowledged {
         through: u64,
     },
+    /// How long acknowledged events are kept from now on, and how many at most.
+    Keep {
+        keep: Duration,
+        max_events: u64,
+    },
 }
 
 /// What the cache is asked to keep.
@@ -190,6 +215,8 @@ pub enum CacheCommand {
         now: At,
     },
     Note(Note),
+    /// The site has these doors from now on: what a snapshot's index is built for.
+    Doors(Vec<(DoorId, Vec<ZoneId>)>),
 }
 
 /// One part of a snapshot.
@@ -390,6 +417,10 @@ pub enum UplinkCommand {
     Status(Status),
     Result(CommandResult),
     Door(DoorState),
+    /// There is no such door any more: what the broker retains of it is to go.
+    Gone {
+        door: DoorId,
+    },
     /// One message with events of the journal, from this one on, none after `through`.
     SendEvents {
         from: u64,

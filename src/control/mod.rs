@@ -26,7 +26,7 @@ pub mod turned_away;
 pub use controller::Controller;
 pub use event::{
     Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Inputs, JournalCommand,
-    JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent, Recorded, Removal,
-    Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
+    JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent, Recorded, Reload,
+    Removal, Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
 };
 pub use feedback::Feedback;

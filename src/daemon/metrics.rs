@@ -1,43 +1,87 @@
-//! The metrics endpoint's own thread and runtime, and how it gets to see the doors.
+//! The metrics endpoint's own thread and runtime, how it gets to see the doors, and that there is one whatever happens
+//! to it.
 //!
 //! Its requests come over a queue of one, and are answered between what happens at doors: a look copies what `latchctl
 //! status` shows, and some counts. What a scrape takes beyond that, HTTP and text and files, happens on the thread.
 
-use std::{sync::mpsc, thread::JoinHandle};
+use std::{io, sync::mpsc, thread::JoinHandle, time::Duration};
 
-use tokio::sync::mpsc::{Receiver, Sender, channel};
-
-use super::{
-    config::Config,
-    site::Site,
-    start::{StartError, current_thread},
-};
-use crate::{
-    control::Event,
-    drivers::metrics::{self, Ask},
-    wire::metrics::Queue,
+use tokio::{
+    sync::{
+        mpsc::{Receiver, channel},
+        watch,
+    },
+    time::sleep,
 };
 
-/// The running endpoint.
-#[derive(Debug)]
-pub struct Endpoint {
-    pub asks: Receiver<Ask>,
-    pub thread: JoinHandle<()>,
+use super::{config::Config, site::Site, start::current_thread};
+use crate::drivers::{
+    backoff::Backoff,
+    metrics::{self, Ask},
+};
+
+/// Before a thread that has failed is started again.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The endpoint that is to be, if there is to be one.
+pub fn wanted(config: &Config) -> Option<metrics::Config> {
+    let listen = config.metrics?;
+    let stores = ["cache", "journal"].map(|name| (name, config.state_dir.join(name)));
+    Some(metrics::Config { listen, stores: stores.to_vec() })
 }
 
-/// Starts the thread, which ends when `asks` are dropped. `None`: there is to be no endpoint.
-pub fn start(config: &Config) -> Result<Option<Endpoint>, StartError> {
-    let Some(listen) = config.metrics else { return Ok(None) };
-    if !listen.ip().is_loopback() {
+/// Keeps the endpoint that is wanted, and starts it again when it fails, for ever.
+pub async fn keep(mut wanted: watch::Receiver<Option<metrics::Config>>, site: Site) {
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+    loop {
+        let own = wanted.borrow_and_update().clone();
+        let Some(own) = own else {
+            if wanted.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let trouble = tokio::select! {
+            trouble = serve(own, &site) => trouble,
+            changed = wanted.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+        };
+        site.failed("metrics", trouble);
+        tokio::select! {
+            () = sleep(backoff.wait()) => {}
+            changed = wanted.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Serves until the thread ends, which it does not by itself. What it ended of.
+async fn serve(own: metrics::Config, site: &Site) -> String {
+    if !own.listen.ip().is_loopback() {
+        let listen = own.listen;
         tracing::warn!(%listen, "whoever reaches this address reads the metrics: who comes through which door, and when");
     }
-    let stores = ["cache", "journal"].map(|name| (name, config.state_dir.join(name)));
-    let own = metrics::Config { listen, stores: stores.to_vec() };
+    match start(own) {
+        Ok((asks, thread)) => {
+            show(asks, site).await;
+            // It has let go of its end of the queue, and ends.
+            match thread.join() {
+                Ok(()) => "its thread has ended".into(),
+                Err(_) => "its thread ended in a panic".into(),
+            }
+        }
+        Err(error) => format!("there is no thread for it: {error}"),
+    }
+}
+
+/// Starts the thread, which ends when `asks` are dropped.
+fn start(own: metrics::Config) -> io::Result<(Receiver<Ask>, JoinHandle<()>)> {
     let (ask, asks) = channel(1);
     let (started, outcome) = mpsc::sync_channel(1);
-    let thread = std::thread::Builder::new()
-        .name("metrics".into())
-        .spawn(move || match current_thread() {
+    let thread =
+        std::thread::Builder::new().name("metrics".into()).spawn(move || match current_thread() {
             Ok(runtime) => {
                 let _heard = started.send(Ok(()));
                 runtime.block_on(metrics::run(own, ask));
@@ -45,22 +89,17 @@ pub fn start(config: &Config) -> Result<Option<Endpoint>, StartError> {
                 runtime.shutdown_background();
             }
             Err(error) => _ = started.send(Err(error)),
-        })
-        .map_err(StartError::system("thread for the metrics"))?;
-    if let Ok(Err(error)) = outcome.recv() {
-        return Err(StartError::system("runtime for the metrics")(error));
+        })?;
+    match outcome.recv() {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(())) | Err(_) => Ok((asks, thread)),
     }
-    Ok(Some(Endpoint { asks, thread }))
 }
 
-/// Shows the site to whoever asks, for ever. `events`: how much is on its way to the controller.
-pub async fn show(mut asks: Receiver<Ask>, site: Site, events: Sender<Event>) {
+/// Shows the site to whoever asks.
+async fn show(mut asks: Receiver<Ask>, site: &Site) {
     while let Some(ask) = asks.recv().await {
-        let mut snapshot = site.snapshot();
-        let length = (events.max_capacity() - events.capacity()) as u64;
-        let limit = Some(events.max_capacity() as u64);
-        snapshot.queues.push(Queue { name: "events", length, limit });
         // Who has given up waiting does not see it.
-        let _gone = ask.send(snapshot);
+        let _gone = ask.send(site.snapshot());
     }
 }

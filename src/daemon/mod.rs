@@ -1,11 +1,13 @@
 //! The daemon: configuration, start, the one loop, the control socket. Wiring, no rules.
 
 pub mod arguments;
+mod changes;
 mod check;
 pub mod config;
 pub mod logging;
 mod metrics;
 mod reload;
+mod serve;
 mod site;
 pub mod socket;
 mod start;

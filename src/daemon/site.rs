@@ -17,14 +17,16 @@ use tokio::sync::{
 };
 
 use super::{
+    changes::Changes,
+    config::Config,
     logging::Levels,
     systemd::Watchdog,
-    wiring::{Boards, Readers},
+    wiring::{self, Boards, Readers},
 };
 use crate::{
     control::{
         Action, CacheCommand, Controller, Event, JournalCommand, OperatorAnswer, OperatorEvent,
-        OperatorRequest, UplinkCommand, clock::Reading,
+        OperatorRequest, Reload, UplinkCommand, clock::Reading, settings::Settings,
     },
     drivers::{
         clock, kernel_clock,
@@ -38,6 +40,9 @@ use crate::{
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
 /// Journal entries that may wait here while the journal's own queue is full; past it the newest are dropped.
 const KEPT_ENTRIES: usize = 100_000;
+/// For the stores to put on disk what they were given, when the daemon stops. With what boards and the link have, less
+/// than the five seconds within which it is to be gone.
+const STORES_END_WITHIN: Duration = Duration::from_secs(3);
 /// For boards to confirm, before the daemon stops, that strikes are off which only it would end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -54,7 +59,7 @@ struct Core {
     boards: Boards,
     readers: Readers,
     entries: VecDeque<JournalCommand>,
-    changes: VecDeque<CacheCommand>,
+    changes: Changes,
     /// What the link has not been told yet.
     unsaid: VecDeque<UplinkCommand>,
     answers: BTreeMap<u64, oneshot::Sender<OperatorAnswer>>,
@@ -63,7 +68,13 @@ struct Core {
     recorded: watch::Sender<u64>,
     state_dir: PathBuf,
     levels: Levels,
+    settings: Rc<Settings>,
+    /// For drivers that begin later.
+    events: Sender<Event>,
 }
+
+/// A configuration that is to be in force, and who waits until it is.
+pub type Change = (Box<Config>, oneshot::Sender<()>);
 
 /// What was let go of because a queue was full.
 #[derive(Debug, Default)]
@@ -83,6 +94,8 @@ pub struct Parts {
     pub readers: Readers,
     pub state_dir: PathBuf,
     pub levels: Levels,
+    pub settings: Settings,
+    pub events: Sender<Event>,
 }
 
 /// The clocks, as the controller takes them.
@@ -92,7 +105,18 @@ pub fn reading() -> Reading {
 
 impl Site {
     pub fn new(parts: Parts) -> Self {
-        let Parts { controller, journal, cache, uplink, boards, readers, state_dir, levels } = parts;
+        let Parts {
+            controller,
+            journal,
+            cache,
+            uplink,
+            boards,
+            readers,
+            state_dir,
+            levels,
+            settings,
+            events,
+        } = parts;
         let recorded = watch::Sender::new(0);
         Site(Rc::new(RefCell::new(Core {
             controller,
@@ -102,7 +126,7 @@ impl Site {
             boards,
             readers,
             entries: VecDeque::new(),
-            changes: VecDeque::new(),
+            changes: Changes::default(),
             unsaid: VecDeque::new(),
             answers: BTreeMap::new(),
             last_token: 0,
@@ -110,6 +134,8 @@ impl Site {
             recorded,
             state_dir,
             levels,
+            settings: Rc::new(settings),
+            events,
         })))
     }
 
@@ -117,6 +143,7 @@ impl Site {
     pub async fn run(
         &self,
         mut events: Receiver<Event>,
+        mut changes: Receiver<Change>,
         mut watchdog: Watchdog,
         stop: impl Future<Output = ()>,
     ) {
@@ -134,11 +161,28 @@ impl Site {
                     Some(event) => self.hurry(event).await,
                     None => break,
                 },
+                Some((config, done)) = changes.recv() => {
+                    self.change(&config, &mut events);
+                    // Who has given up waiting is told by the log.
+                    let _gone = done.send(());
+                }
                 () = tokio::time::sleep(sleep) => self.hurry(Event::Tick).await,
             }
         }
         self.close(&mut events).await;
         self.happened(Event::Stopping);
+    }
+
+    /// Another configuration is in force from now on. What drivers of before have said by now is heard before: it is
+    /// meant as things were wired then.
+    fn change(&self, config: &Config, events: &mut Receiver<Event>) {
+        for _ in 0..events.len() {
+            match events.try_recv() {
+                Ok(event) => self.happened(event),
+                Err(_) => break,
+            }
+        }
+        self.0.borrow_mut().change(config);
     }
 
     /// Has strikes switched off that nobody would when we are gone. Nothing but boards is heard meanwhile.
@@ -191,10 +235,10 @@ impl Site {
         look(&self.0.borrow().controller, reading())
     }
 
-    /// What is shown to who watches from afar; all but the queue of events, which is not held here.
+    /// What is shown to who watches from afar.
     pub fn snapshot(&self) -> Snapshot {
         let core = self.0.borrow();
-        let Core { controller, entries, changes, unsaid, uplink, dropped, levels, .. } = &*core;
+        let Core { controller, entries, changes, unsaid, uplink, dropped, levels, events, .. } = &*core;
         let (under_way, room) =
             uplink.as_ref().map_or((0, 0), |u| (u.max_capacity() - u.capacity(), u.max_capacity()));
         let queue = |name, length: usize, limit: Option<usize>| Queue {
@@ -205,13 +249,15 @@ impl Site {
         Snapshot {
             measured: controller.measured(reading()),
             queues: vec![
+                queue("events", events.max_capacity() - events.capacity(), Some(events.max_capacity())),
                 queue("journal", entries.len(), Some(KEPT_ENTRIES)),
-                queue("cache", changes.len(), None),
+                queue("cache", changes.waiting.len(), Some(changes.limit())),
                 queue("uplink", under_way + unsaid.len(), Some(room)),
             ],
             dropped: vec![
                 ("journal_entries", dropped.entries),
                 ("uplink_messages", dropped.messages),
+                ("cache_notes", changes.dropped),
                 ("log_lines", levels.dropped()),
             ],
         }
@@ -233,9 +279,19 @@ impl Site {
         answer
     }
 
-    /// The link goes to another broker from now on.
-    pub fn broker_is(&self, url: String) {
-        self.0.borrow_mut().controller.broker_is(url);
+    /// The configuration was read again, and nothing of it was taken.
+    pub fn refused(&self, why: String) {
+        self.happened(Event::Reload(Reload::Refused { why }));
+    }
+
+    /// A part of the daemon has failed, and is begun anew.
+    pub fn failed(&self, part: &'static str, detail: String) {
+        self.happened(Event::Failed { part, detail });
+    }
+
+    /// What the controller was told last of the configuration.
+    pub fn settings(&self) -> Rc<Settings> {
+        self.0.borrow().settings.clone()
     }
 
     /// The last `seq` on disk, and each newer one as it comes.
@@ -253,13 +309,33 @@ impl Site {
         core.readers.stop();
         core.boards.stop();
         core.hand_over();
-        core.journal.stop();
-        core.cache.stop();
+        // The link says goodbye while the disk works.
         core.uplink = None;
+        let end = clock::instant() + STORES_END_WITHIN;
+        let left = || end.saturating_duration_since(clock::instant());
+        core.journal.stop_within(left());
+        core.cache.stop_within(left());
     }
 }
 
 impl Core {
+    fn change(&mut self, config: &Config) {
+        let (boards, readers) = (self.boards.not_kept(config), self.readers.not_kept(config));
+        let settings = Box::new(wiring::settings(config));
+        self.settings = Rc::new((*settings).clone());
+        // What is switched off is so by the boards as they were.
+        self.happened(Event::Reload(Reload::Taken { settings, boards, readers }));
+        self.boards.change(config, &self.events);
+        if let Err(error) = self.readers.change(config, &self.events) {
+            tracing::error!(%error, "a reader can't be begun; restart latchd");
+        }
+        let Config { keep, max_events, .. } = *config;
+        self.keep_entry(JournalCommand::Keep { keep, max_events });
+        self.changes.push(CacheCommand::Doors(self.settings.places()));
+        self.hand_over();
+        self.say_all();
+    }
+
     /// Whether a board was told something.
     fn happened(&mut self, event: Event) -> bool {
         let actions = self.controller.handle(reading(), event);
@@ -279,7 +355,7 @@ impl Core {
                 }
                 Action::Feedback { reader, feedback } => self.readers.feedback(&reader, feedback),
                 Action::Journal(command) => self.keep_entry(command),
-                Action::Cache(command) => self.changes.push_back(command),
+                Action::Cache(command) => self.changes.push(command),
                 Action::Uplink(command) => self.unsaid.push_back(command),
                 Action::Discard(index) => drop(tokio::task::spawn_blocking(move || drop(index))),
                 Action::Answer { token, answer } => {
@@ -305,7 +381,7 @@ impl Core {
 
     fn hand_over(&mut self) {
         self.journal.send(&mut self.entries);
-        self.cache.send(&mut self.changes);
+        self.cache.send(&mut self.changes.waiting);
     }
 
     fn say_all(&mut self) {

@@ -25,10 +25,7 @@ use tokio::{
 use self::caller::Peer;
 pub use self::caller::{Groups, missing_groups};
 use super::site::Site;
-use crate::{
-    control::settings::Settings,
-    wire::control::{Answer, Code, Refusal},
-};
+use crate::wire::control::{Answer, Code, Refusal};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
@@ -51,7 +48,6 @@ const MODE: u32 = 0o666;
 #[derive(Debug, Clone)]
 pub struct Serving {
     pub site: Site,
-    pub settings: Rc<Settings>,
     pub groups: Groups,
 }
 

@@ -3,31 +3,26 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    rc::Rc,
 };
 
 use serde_json::Value;
 use tokio::{
     runtime::{Builder, Runtime},
-    signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc::{Receiver, Sender, channel},
-    task::JoinHandle,
+    sync::mpsc::channel,
 };
 
 use super::{
     config::Config,
     logging::Levels,
-    metrics::{self, Endpoint},
-    reload,
+    serve,
     site::{Parts, Site, reading},
-    socket::{self, Groups, Serving, SocketError},
-    systemd::{Systemd, Watchdog},
+    socket::SocketError,
     uplink::{self, Uplink},
-    wiring::{self, WiringError},
+    wiring::{self, Boards, Readers, WiringError},
 };
 use crate::{
     control::{
-        Controller, Event,
+        Controller,
         commands_taken::CommandsTaken,
         controller::{JournalEnd, Restored},
         let_in::LetIn,
@@ -35,15 +30,12 @@ use crate::{
         settings::Settings,
     },
     domain::{At, BookingId, DoorId, DoorMode, EntryKind, HolderId},
-    drivers::{
-        metrics::Ask,
-        store::{
-            barrier,
-            cache::{self, CacheError, Database, Loaded},
-            journal::{self, JournalError, Opened, reader::Reader},
-            key::{self, KeyError},
-            lock::{LockError, StateLock},
-        },
+    drivers::store::{
+        barrier,
+        cache::{self, CacheError, Database, Loaded},
+        journal::{self, JournalError, Opened, reader::Reader},
+        key::{self, KeyError},
+        lock::{LockError, StateLock},
     },
     wire::{
         UidHasher,
@@ -99,105 +91,31 @@ pub fn run(config: &Config, path: &Path, levels: &Levels) -> Result<(), StartErr
     let runtime = current_thread().map_err(StartError::system("runtime"))?;
     let (events, happening) = channel(EVENTS);
     let journal_id = opened.id.clone();
-    let Uplink { commands, settings: link, thread } =
+    let Uplink { commands, settings: link, ends: link_ends } =
         uplink::start(config, hasher, journal_id, events.clone())?;
-    let endpoint = metrics::start(config)?;
     let site = runtime.block_on(async {
         let site = Site::new(Parts {
             controller,
             journal: journal::spawn(opened, events.clone())?,
             cache: cache::spawn(database, events.clone())?,
             uplink: commands,
-            boards: wiring::boards(config, &events),
-            readers: wiring::readers(config, &events)?,
+            boards: Boards::start(config, &events),
+            readers: Readers::start(config, &events)?,
             state_dir: config.state_dir.clone(),
             levels: levels.clone(),
+            settings,
+            events,
         });
         site.begin(first_actions);
         Ok::<_, StartError>(site)
     })?;
-    let groups = Groups::new(config.operators.clone());
-    let reloading = Reloading { path: path.to_owned(), current: config.clone(), link, groups };
-    let (asks, watching) = endpoint.map(|Endpoint { asks, thread }| (asks, thread)).unzip();
-    serve(&runtime, reloading, &site, settings, happening, asks.map(|asks| (asks, events)))?;
+    serve::until_told_to_stop(&runtime, config, path, link, &site, happening)?;
     drop(site);
-    if watching.is_some_and(|thread| thread.join().is_err()) {
-        tracing::error!("the metrics' thread ended in a panic");
-    }
-    thread.join().unwrap_or_else(|_| tracing::error!("the link's thread ended in a panic"));
+    // Not to wait for a file that is being read from a disk that stands still.
+    runtime.shutdown_background();
+    link_ends.wait();
     tracing::info!("stopped");
     Ok(())
-}
-
-/// What SIGHUP needs.
-struct Reloading {
-    path: PathBuf,
-    current: Config,
-    link: uplink::Settings,
-    /// Who may do what at the control socket.
-    groups: Groups,
-}
-
-fn serve(
-    runtime: &Runtime,
-    reloading: Reloading,
-    site: &Site,
-    settings: Settings,
-    happening: Receiver<Event>,
-    asks: Option<(Receiver<Ask>, Sender<Event>)>,
-) -> Result<(), StartError> {
-    let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(runtime, async {
-        let socket = reloading.current.socket.clone();
-        let listener = socket::listen(&socket)?;
-        let groups = reloading.groups.clone();
-        let serving = Serving { site: site.clone(), settings: Rc::new(settings), groups };
-        let sessions = tokio::task::spawn_local(socket::serve(listener, serving));
-        let shown =
-            asks.map(|(asks, events)| tokio::task::spawn_local(metrics::show(asks, site.clone(), events)));
-        let stop = told_to_stop().map_err(StartError::system("signals"))?;
-        let hangups = signal(SignalKind::hangup()).map_err(StartError::system("signals"))?;
-        let systemd = Systemd::start().map_err(StartError::system("thread to speak with systemd"))?;
-        let reloads = tokio::task::spawn_local(reload_on(hangups, reloading, site.clone(), systemd.clone()));
-        systemd.ready();
-        tracing::info!("ready");
-        let stop = async {
-            stop.await;
-            systemd.stopping();
-        };
-        site.run(happening, Watchdog::new(systemd.clone()), stop).await;
-        sessions.abort();
-        reloads.abort();
-        shown.inspect(JoinHandle::abort);
-        // The socket goes first: who asks now is told that nobody is there.
-        let _gone = std::fs::remove_file(&socket);
-        site.stop();
-        systemd.last_word();
-        Ok(())
-    })
-}
-
-/// Takes up a changed configuration at each SIGHUP, or says why not.
-async fn reload_on(mut hangups: Signal, mut reloading: Reloading, site: Site, systemd: Systemd) {
-    while hangups.recv().await.is_some() {
-        systemd.reloading();
-        let (path, current) = (reloading.path.clone(), reloading.current.clone());
-        // Files are read beside the loop that opens doors.
-        match tokio::task::spawn_blocking(move || reload::read(&path, &current)).await {
-            Ok(Ok(new)) => {
-                reloading.link.change(&new);
-                site.broker_is(new.mqtt.broker.url.clone());
-                reloading.groups.change(new.operators.clone());
-                reloading.current = new;
-                tracing::info!("the configuration was read again, and is in force");
-            }
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the configuration was read again; the old one stays in force")
-            }
-            Err(error) => tracing::error!(%error, "the configuration could not be read again"),
-        }
-        systemd.ready();
-    }
 }
 
 pub(super) fn current_thread() -> std::io::Result<Runtime> {
@@ -311,18 +229,6 @@ fn replay_mode(event: &Value, modes: &mut BTreeMap<DoorId, StoredModes>) {
         StoredEnd { at, for_s: u32::try_from(for_s).unwrap_or(u32::MAX) }
     });
     *stored = modes::replay(stored, Changed { seq, to, by: text(event, "by"), until: timed });
-}
-
-/// Resolves at SIGTERM or SIGINT.
-fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("told to stop");
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! The link's own thread and runtime, and how a changed configuration reaches it.
 
-use std::{net::IpAddr, sync::mpsc, thread::JoinHandle};
+use std::{
+    net::IpAddr,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use tokio::sync::{
     mpsc::{Sender, channel},
@@ -22,6 +27,8 @@ use crate::{
 
 /// Commands on their way to the link: a few for each event recorded.
 const COMMANDS: usize = 4096;
+/// It says goodbye within a second.
+const ENDS_WITHIN: Duration = Duration::from_millis(1500);
 /// RFC 8037's own example, which finds its way into configurations. Everybody has its private half.
 const EXAMPLE_KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
@@ -30,7 +37,29 @@ const EXAMPLE_KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 pub struct Uplink {
     pub commands: Sender<UplinkCommand>,
     pub settings: Settings,
-    pub thread: JoinHandle<()>,
+    pub ends: Ends,
+}
+
+/// The thread's end.
+#[derive(Debug)]
+pub struct Ends {
+    thread: JoinHandle<()>,
+    /// Closed by it.
+    ended: mpsc::Receiver<()>,
+}
+
+impl Ends {
+    /// Waits for it, once the commands' queue is closed, and not for ever: it may hang in a file that it reads.
+    pub fn wait(self) {
+        match self.ended.recv_timeout(ENDS_WITHIN) {
+            Err(RecvTimeoutError::Timeout) => tracing::error!("the link does not end"),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                if self.thread.join().is_err() {
+                    tracing::error!("the link's thread ended in a panic");
+                }
+            }
+        }
+    }
 }
 
 /// Where the link looks for what it is made with.
@@ -66,22 +95,27 @@ pub fn start(
     let journal = Journal { id: journal_id, source };
     let (commands, waiting) = channel(COMMANDS);
     let (started, outcome) = mpsc::sync_channel(1);
+    let (lives, ended) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new()
         .name("uplink".into())
-        .spawn(move || match current_thread() {
-            Ok(runtime) => {
-                let _heard = started.send(Ok(()));
-                runtime.block_on(mqtt::run(watched, journal, events, waiting));
-                // Not to wait for a name that is being resolved, which can't be called off.
-                runtime.shutdown_background();
+        .spawn(move || {
+            let _until_the_end: mpsc::SyncSender<()> = lives;
+            match current_thread() {
+                Ok(runtime) => {
+                    let _heard = started.send(Ok(()));
+                    runtime.block_on(mqtt::run(watched, journal, events, waiting));
+                    // Not to wait for a name that is being resolved, which can't be called off.
+                    runtime.shutdown_background();
+                }
+                Err(error) => _ = started.send(Err(error)),
             }
-            Err(error) => _ = started.send(Err(error)),
         })
         .map_err(StartError::system("thread for the link"))?;
     if let Ok(Err(error)) = outcome.recv() {
         return Err(StartError::system("runtime for the link")(error));
     }
-    Ok(Uplink { commands, settings: Settings { hasher, config: sender }, thread })
+    let ends = Ends { thread, ended };
+    Ok(Uplink { commands, settings: Settings { hasher, config: sender }, ends })
 }
 
 fn link_config(config: &Config, hasher: UidHasher) -> mqtt::Config {

@@ -198,6 +198,32 @@ pub struct StatusReport {
     /// Left out where no `[fire]` is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fire: Option<FireReport>,
+    /// Since when the configuration is in force that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<ConfigurationReport>,
+    /// Parts of the daemon that serve no door and had to be begun anew within the last hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<FailingReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailingReport {
+    pub part: String,
+    pub restarts: RestartsReport,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConfigurationReport {
+    pub loaded_at: At,
+    /// The last attempt to read the file again, where nothing of it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RefusedReport {
+    pub at: At,
+    pub error: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -65,7 +65,7 @@ impl Disk {
             }
             CacheCommand::Stage { part, .. } => Some(CacheEvent::Staged(self.stage(part, doors))),
             // Nobody commands anything here.
-            CacheCommand::Remember { .. } | CacheCommand::Note(_) => None,
+            CacheCommand::Remember { .. } | CacheCommand::Note(_) | CacheCommand::Doors(_) => None,
         }
     }
 

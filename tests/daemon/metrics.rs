@@ -163,21 +163,6 @@ fn an_endpoint_with_guests_is_no_reason_to_stay_when_told_to_stop() {
 }
 
 #[test]
-fn another_address_takes_a_restart_and_says_so() {
-    let port = free_port();
-    let mut site = Builder::new().metrics(port).running();
-    scrape(port);
-    let file = site.daemon.config_path().to_owned();
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace(&format!(":{port}"), &format!(":{}", free_port()))).unwrap();
-    site.daemon.hang_up();
-    eventually_asking("word of the restart it takes", || {
-        site.daemon.log_tail(usize::MAX).contains("[metrics] changed, which takes a restart").then_some(())
-    });
-    scrape(port);
-}
-
-#[test]
 fn alert_rules_are_good_say_what_to_do_and_fire_when_they_should() {
     assert_promtool(&["check", "rules", "config/prometheus/latchd.rules.yml"], "");
     assert_promtool(&["test", "rules", "tests/fixtures/prometheus/latchd.rules.test.yml"], "");

@@ -239,8 +239,8 @@ fn keys_are_changed_without_a_restart_a_new_connection_or_a_word_lost() {
     reload(&mut site, &old.replace("[clock]", "[clok]"), "the old one stays in force");
     reload(
         &mut site,
-        &only.replace("poll_ms = 100", "poll_ms = 50"),
-        "[[boards]] changed, which takes a restart",
+        &only.replace("latchd.sock", "other.sock"),
+        "controller.socket changed, which takes a restart",
     );
     site.central().set_signer(Some(next));
     site.put([standing("g-4", "m-1", &["perimeter"])]);

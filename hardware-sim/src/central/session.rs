@@ -231,6 +231,11 @@ impl Session {
 
     /// A message has come in. `retained`: the broker kept it from before, nobody is saying it now.
     pub fn received(&mut self, topic: &str, payload: &[u8], retained: bool) {
+        if let Some(door) = topic.strip_prefix("door/").filter(|_| payload.is_empty()) {
+            // It is configured no more.
+            self.doors.remove(door);
+            return;
+        }
         if payload.is_empty() && retained {
             return;
         }

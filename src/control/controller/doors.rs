@@ -74,7 +74,7 @@ impl Controller {
     /// Drives a door's strike on a warrant. The only place that does.
     pub(super) fn pulse(&mut self, seq: u64, pulse: Pulse, hold: Duration, warrant: Warrant) {
         let Some(settings) = self.settings.doors.get(usize::from(pulse.door.0)) else { return };
-        let ticket = ticket(seq, pulse.door);
+        let ticket = ticket(seq, self.slot(pulse.door));
         let command = BoardCommand::Pulse { ticket, coil: settings.coil, hold, warrant };
         let board = settings.board.clone();
         if let Some(state) = self.door(pulse.door) {
@@ -82,6 +82,11 @@ impl Controller {
         }
         self.pulses.insert(ticket, pulse);
         self.actions.push(Action::Board { board, command });
+    }
+
+    /// A door's number at its board, whatever its place in the list has become.
+    fn slot(&self, door: DoorNo) -> DoorNo {
+        self.doors.get(usize::from(door.0)).map_or(door, |state| DoorNo(state.slot))
     }
 
     /// Whoever was here before us may have driven strikes just before it died; where nothing is recorded, nobody was.
@@ -99,7 +104,7 @@ impl Controller {
     }
 
     /// When the longest pulse that may have been asked for by now would end.
-    fn longest_pulse(&self, now: Now, door: DoorNo) -> Mono {
+    pub(super) fn longest_pulse(&self, now: Now, door: DoorNo) -> Mono {
         let settings = self.settings.doors.get(usize::from(door.0));
         let passage = settings.map_or(HELD_PULSE, |settings| settings.extended.max(settings.strike));
         now.mono.plus(passage.max(HELD_PULSE) + PULSE_SLACK)
@@ -108,7 +113,7 @@ impl Controller {
     /// Has the strike switched off.
     pub(super) fn secure(&mut self, seq: u64, door: DoorNo, asker: Option<Asker>) {
         let Some(settings) = self.settings.doors.get(usize::from(door.0)) else { return };
-        let ticket = ticket(seq, door);
+        let ticket = ticket(seq, self.slot(door));
         let command = BoardCommand::Secure { ticket, coil: settings.coil };
         self.actions.push(Action::Board { board: settings.board.clone(), command });
         self.pulses.insert(ticket, Pulse { door, reader: None, asker, confirmed: false });
@@ -214,7 +219,7 @@ impl Controller {
         }
     }
 
-    fn board_lost(&mut self, now: Now, board: &BoardId, detail: String) {
+    pub(super) fn board_lost(&mut self, now: Now, board: &BoardId, detail: String) {
         tracing::warn!(%board, detail, "board lost");
         self.note_board(now, board, false, &detail);
         self.inputs.remove(board);

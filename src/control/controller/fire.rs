@@ -39,7 +39,7 @@ impl Controller {
         }
     }
 
-    fn release_for_fire(&mut self, now: Now, door: DoorNo, seq: u64) {
+    pub(super) fn release_for_fire(&mut self, now: Now, door: DoorNo, seq: u64) {
         if let Some(state) = self.door(door) {
             state.fire_raised(now.mono, seq);
         }
@@ -49,7 +49,7 @@ impl Controller {
         }
     }
 
-    fn return_from_fire(&mut self, now: Now, door: DoorNo, seq: u64) {
+    pub(super) fn return_from_fire(&mut self, now: Now, door: DoorNo, seq: u64) {
         let stays_open = self.door(door).is_some_and(|state| state.fire_cleared(now.mono));
         if !stays_open {
             self.lock_now(now, door, seq, None);

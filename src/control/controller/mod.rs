@@ -11,6 +11,7 @@ mod measured;
 mod orders;
 mod presence;
 mod queries;
+mod reloads;
 mod remote;
 mod schedules;
 mod staleness;
@@ -25,6 +26,7 @@ use std::{
 };
 
 pub use queries::{ExplainError, Subject};
+use reloads::Configuration;
 use remote::Unanswered;
 use syncing::Delivery;
 
@@ -203,6 +205,9 @@ pub struct Controller {
     fire_since: Option<At>,
     schedules_due: Option<Mono>,
     started_at: At,
+    configuration: Configuration,
+    /// Parts of the daemon that had to be begun anew.
+    parts: BTreeMap<&'static str, Restarts>,
     actions: Vec<Action>,
 }
 
@@ -239,7 +244,9 @@ impl Controller {
             journal_fault: None,
             unreadable_through: 0,
             next_seq: restored.journal.seq + 1,
-            doors: vec![Door::default(); settings.doors.len()],
+            doors: (0..settings.doors.len()).map(|n| Door::new(n as u16)).collect(),
+            parts: BTreeMap::new(),
+            configuration: Configuration::new(now, settings.doors.len()),
             published: vec![None; settings.doors.len()],
             status_due: None,
             status_sent: None,
@@ -302,6 +309,8 @@ impl Controller {
             Event::Cache(what) => self.cache_says(now, what),
             Event::Uplink(what) => self.uplink_says(now, what),
             Event::Operator(what) => self.operator_says(now, what),
+            Event::Reload(reload) => self.reload(now, reload),
+            Event::Failed { part, detail } => self.part_failed(now, part, detail),
             Event::Tick => {}
             Event::Closing => self.closing(now),
             Event::Stopping => self.stopping(now),

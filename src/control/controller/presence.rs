@@ -14,6 +14,12 @@ impl Controller {
         self.status_due.get_or_insert(soonest);
     }
 
+    /// It serves no door: whoever looks after the box is told.
+    pub(super) fn part_failed(&mut self, now: Now, part: &'static str, detail: String) {
+        tracing::error!(part, detail, "a part of the daemon has failed; it is begun anew");
+        self.parts.entry(part).or_default().note(now.wall, detail);
+    }
+
     pub(super) fn publish_status(&mut self, now: Now) {
         self.status_due = None;
         self.status_sent = Some(now.mono);

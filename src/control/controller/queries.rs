@@ -7,13 +7,15 @@ use crate::{
         decide::decide_credential,
         event::CertificateEnd,
         index::{CredentialView, GrantView, Holder, Item},
+        restarts::Trouble,
     },
     domain::{
         At, BookingId, CredentialId, Decision, Direction, DoorId, GrantId, HolderId, Now, Terms, Uid, Window,
     },
     wire::control::{
-        BoardReport, CertificateReport, ClockReport, CredentialReport, DoorReport, ExplainReport, GrantQuery,
-        GrantReport, JournalReport, LastPassage, ReaderReport, RestartsReport, StatusReport, SyncReport,
+        BoardReport, CertificateReport, ClockReport, CredentialReport, DoorReport, ExplainReport,
+        FailingReport, GrantQuery, GrantReport, JournalReport, LastPassage, ReaderReport, RestartsReport,
+        StatusReport, SyncReport,
     },
 };
 
@@ -56,7 +58,16 @@ impl Controller {
             readers: self.reader_reports(reading),
             boards: self.board_reports(),
             fire: self.fire_report(),
+            configuration: Some(self.configuration_report()),
+            failing: self.failing(reading),
         }
+    }
+
+    fn failing(&self, reading: Reading) -> Vec<FailingReport> {
+        let parts = self.parts.iter().filter_map(|(part, restarts)| Some((part, restarts.at(reading.wall)?)));
+        parts
+            .map(|(part, trouble)| FailingReport { part: (*part).into(), restarts: restarts(trouble) })
+            .collect()
     }
 
     /// The moment as the controller last judged the clock.
@@ -125,12 +136,7 @@ impl Controller {
             .iter()
             .map(|r| {
                 let state = state(r).unwrap_or_default();
-                let restarts = state.restarts.at(reading.wall).map(|trouble| RestartsReport {
-                    count: trouble.count,
-                    since: trouble.since.floor_ms(),
-                    last: trouble.last.floor_ms(),
-                    last_error: trouble.last_error.clone(),
-                });
+                let restarts = state.restarts.at(reading.wall).map(restarts);
                 ReaderReport {
                     reader: r.id.clone(),
                     door: r.door.clone(),
@@ -300,6 +306,15 @@ fn explained(door: DoorId, direction: Direction, at: At, decision: Decision) -> 
         grant: decision.grant,
         opens_at: decision.opens_at,
         closes_at: decision.closes_at,
+    }
+}
+
+fn restarts(trouble: &Trouble) -> RestartsReport {
+    RestartsReport {
+        count: trouble.count,
+        since: trouble.since.floor_ms(),
+        last: trouble.last.floor_ms(),
+        last_error: trouble.last_error.clone(),
     }
 }
 

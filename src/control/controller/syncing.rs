@@ -35,6 +35,7 @@ impl Controller {
                 self.sync.connected(now.mono, is_resumed);
                 self.outbox.connected();
                 self.published.iter_mut().for_each(|p| *p = None);
+                self.tell_gone();
                 self.publish_status(now);
                 self.answer_again(now);
             }
@@ -216,6 +217,11 @@ impl Controller {
             Staged::InForce { id, position, index, conflicts, removal } => {
                 self.heard_central(now);
                 let replaced = std::mem::replace(&mut self.index, *index);
+                // It may have been built for the doors of before a reload.
+                let places = self.settings.places();
+                if !self.index.is_for(&places) {
+                    self.index.set_doors(places);
+                }
                 self.actions.push(Action::Discard(Box::new(replaced)));
                 self.sync.in_force(now.mono, id.clone(), position);
                 self.note_removal(now, removal);
@@ -265,11 +271,6 @@ impl Controller {
         for conflict in conflicts {
             self.record(now, EntryKind::SyncConflict(self.sync_note(conflict)));
         }
-    }
-
-    /// Where the link goes, as people are shown it.
-    pub fn broker_is(&mut self, url: String) {
-        self.settings.broker = url;
     }
 
     pub(super) fn send_sync(&mut self, want: Want) {

@@ -23,11 +23,7 @@ impl Controller {
                 self.note_reader(now, &reader, true, &detail);
                 self.record(now, EntryKind::ReaderConnected { reader, detail });
             }
-            ReaderEvent::Lost { detail } => {
-                tracing::warn!(%reader, detail, "reader lost");
-                self.note_reader(now, &reader, false, &detail);
-                self.record(now, EntryKind::ReaderLost { reader, detail });
-            }
+            ReaderEvent::Lost { detail } => self.reader_lost(now, reader, detail),
             ReaderEvent::Restarted { detail } => {
                 tracing::debug!(%reader, detail, "reader started over");
                 if let Some(state) = self.readers.get_mut(&reader) {
@@ -54,6 +50,12 @@ impl Controller {
                 self.feedback(&reader, Feedback::Fault);
             }
         }
+    }
+
+    pub(super) fn reader_lost(&mut self, now: Now, reader: ReaderId, detail: String) {
+        tracing::warn!(%reader, detail, "reader lost");
+        self.note_reader(now, &reader, false, &detail);
+        self.record(now, EntryKind::ReaderLost { reader, detail });
     }
 
     fn note_reader(&mut self, now: Now, reader: &ReaderId, connected: bool, detail: &str) {

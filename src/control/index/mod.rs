@@ -80,6 +80,12 @@ impl Index {
         }
     }
 
+    /// Whether it is for these doors, in this order.
+    pub fn is_for(&self, doors: &[(DoorId, Vec<ZoneId>)]) -> bool {
+        let own = self.places.iter().map(|place| (&place.door, &place.zones));
+        own.eq(doors.iter().map(|(door, zones)| (door, zones)))
+    }
+
     pub fn credentials(&self) -> usize {
         self.credentials
     }

@@ -54,28 +54,6 @@ pub struct Config {
     pub operators: Operators,
 }
 
-impl Config {
-    /// What of `new` can't be taken up by a running daemon: tables that differ. `[mqtt]` and `[operators]` are none of
-    /// them.
-    pub fn fixed_differences(&self, new: &Config) -> Vec<&'static str> {
-        let clock = |c: &Config| (c.require_sync, c.holdover);
-        let journal = |c: &Config| (c.keep, c.max_events, c.release_wait);
-        let place = |c: &Config| (c.controller.clone(), c.zone, c.state_dir.clone(), c.socket.clone());
-        let differs = [
-            ("[controller]", place(self) != place(new)),
-            ("[clock]", clock(self) != clock(new)),
-            ("[journal]", journal(self) != journal(new)),
-            ("[sync]", self.stale_after != new.stale_after),
-            ("[metrics]", self.metrics != new.metrics),
-            ("[[boards]]", self.boards != new.boards),
-            ("[[doors]]", self.doors != new.doors),
-            ("[[readers]]", self.readers != new.readers),
-            ("[fire]", self.fire != new.fire),
-        ];
-        differs.into_iter().filter_map(|(table, differs)| differs.then_some(table)).collect()
-    }
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mqtt {
     pub broker: Broker,

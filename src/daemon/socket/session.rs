@@ -94,7 +94,7 @@ fn permitted(
         let turned_away = OperatorRequest::TurnedAway {
             uid: peer.uid,
             action: request.action().to_owned(),
-            door: request.door().filter(|door| serving.settings.door_no(door).is_some()).cloned(),
+            door: request.door().filter(|door| serving.site.settings().door_no(door).is_some()).cloned(),
             detail: refusal.message.clone(),
         };
         // Answered with the refusal: nobody waits for what the journal says.
@@ -121,7 +121,8 @@ pub fn json(value: impl Serialize) -> Value {
 }
 
 async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request) -> Result<Done, Gone> {
-    let Serving { site, settings, .. } = serving;
+    let Serving { site, .. } = serving;
+    let settings = &*site.settings();
     Ok(match request {
         Request::Status => Ok(json(site.look(|c, reading| c.status_report(reading)))),
         Request::Doors => return rows(lines, site.look(|c, _| c.door_reports())).await,

@@ -16,6 +16,7 @@
 
 pub mod ask;
 mod batch;
+mod changes;
 mod exchange;
 pub mod frame;
 mod inbox;
@@ -27,9 +28,13 @@ mod unit;
 
 use std::{collections::VecDeque, fmt, io, sync::Arc, time::Duration};
 
+use futures_util::future::{BoxFuture, FutureExt as _, Shared};
 use tokio::{
     net::TcpStream,
-    sync::mpsc::{self, Sender},
+    sync::{
+        mpsc::{self, Sender},
+        watch,
+    },
     task,
 };
 use tokio_serial::{DataBits, Parity as SerialParity, SerialStream, StopBits};
@@ -51,6 +56,8 @@ use crate::{
 const WAITING_MAX: usize = 64;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_CAP: Duration = Duration::from_millis(2_000);
+/// How long a line that is let go of may take to do what it was told.
+const LAST_WORK: Duration = Duration::from_secs(2);
 /// The most inputs a board may have (`control::Inputs`).
 pub const INPUTS_MAX: u8 = 64;
 /// Silence before a request where another box does the sending: 3.5 characters at 9600 baud.
@@ -92,6 +99,14 @@ impl fmt::Display for Address {
             Address::Tcp(address) | Address::RtuOverTcp(address) => address,
             Address::Serial(serial) => &serial.path,
         })
+    }
+}
+
+impl Config {
+    /// Whether a running board can go on with this: it is asked other things from now on, and is the same.
+    pub fn can_become(&self, new: &Config) -> bool {
+        let fixed = |c: &Config| (c.board.clone(), c.unit, c.coil_base, c.input_base, c.pulse);
+        fixed(self) == fixed(new)
     }
 }
 
@@ -192,6 +207,8 @@ pub enum Error {
     Connect { address: String, source: io::Error },
     #[error("board at {address}: {source}")]
     Exchange { address: String, source: Fault },
+    #[error("its driver has failed; report this, with the log")]
+    Panicked,
     #[error("the daemon is stopping")]
     Stopping,
 }
@@ -211,16 +228,31 @@ pub struct Handle {
     board: BoardId,
     number: usize,
     commands: Sender<Waiting>,
-    _task: Arc<Task>,
+    line: Arc<Task>,
 }
 
+/// A line's task, and the way to tell it that its boards are others.
 #[derive(Debug)]
-struct Task(task::JoinHandle<()>);
+struct Task {
+    /// None once it has been let go of.
+    running: Option<task::JoinHandle<()>>,
+    boards: watch::Sender<Vec<Config>>,
+}
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(running) = &self.running {
+            running.abort();
+        }
     }
+}
+
+/// When a line that was let go of has ended, and its port is free.
+pub type Ended = Shared<BoxFuture<'static, ()>>;
+
+/// Nothing has to end first.
+pub fn at_once() -> Ended {
+    async {}.boxed().shared()
 }
 
 impl Handle {
@@ -235,10 +267,43 @@ impl Handle {
     }
 }
 
-/// Starts a line's task in the current runtime: a handle for each of its boards, in their order.
-pub fn spawn(address: Address, boards: Vec<Config>, events: Sender<Event>) -> Vec<Handle> {
+/// Tells a running line what its boards are asked from now on, by the handles of all of them. What runs goes on.
+/// `boards`: those it has, each as it can become ([`Config::can_become`]), in their order, and any number behind them,
+/// for which handles come back.
+pub fn change(handles: &[&Handle], boards: Vec<Config>) -> Vec<Handle> {
+    let Some(first) = handles.first() else { return Vec::new() };
+    let new = boards.iter().enumerate().skip(handles.len());
+    let handle = |(number, config): (usize, &Config)| Handle {
+        board: config.board.clone(),
+        number,
+        commands: first.commands.clone(),
+        line: first.line.clone(),
+    };
+    let added = new.map(handle).collect();
+    first.line.boards.send_replace(boards);
+    added
+}
+
+/// Lets go of a line, by the handles of all its boards: it does what it was told, such as switching off strikes, if
+/// that takes no longer than [`LAST_WORK`]; then it ends.
+pub fn let_go(handles: Vec<Handle>) -> Ended {
+    let lines: Vec<Arc<Task>> = handles.into_iter().map(|handle| handle.line).collect();
+    let running = lines.into_iter().filter_map(Arc::into_inner).find_map(|mut line| line.running.take());
+    let Some(mut running) = running else { return at_once() };
+    let ended = task::spawn(async move {
+        if tokio::time::timeout(LAST_WORK, &mut running).await.is_err() {
+            running.abort();
+            let _cancelled = running.await;
+        }
+    });
+    ended.map(|_| ()).boxed().shared()
+}
+
+/// Starts a line's task in the current runtime, which opens the line when `after` has ended: a handle for each of its
+/// boards, in their order.
+pub fn spawn(address: Address, boards: Vec<Config>, events: Sender<Event>, after: Ended) -> Vec<Handle> {
     match address.clone() {
-        Address::Tcp(at) | Address::RtuOverTcp(at) => spawn_over(address, boards, events, move || {
+        Address::Tcp(at) | Address::RtuOverTcp(at) => spawn_over(address, boards, events, after, move || {
             let at = at.clone();
             async move {
                 let socket = TcpStream::connect(at).await?;
@@ -247,14 +312,20 @@ pub fn spawn(address: Address, boards: Vec<Config>, events: Sender<Event>) -> Ve
                 Ok(socket)
             }
         }),
-        Address::Serial(serial) => spawn_over(address, boards, events, move || {
+        Address::Serial(serial) => spawn_over(address, boards, events, after, move || {
             let opened = serial.open();
             async move { opened }
         }),
     }
 }
 
-fn spawn_over<T, F, C>(address: Address, boards: Vec<Config>, events: Sender<Event>, dial: C) -> Vec<Handle>
+fn spawn_over<T, F, C>(
+    address: Address,
+    boards: Vec<Config>,
+    events: Sender<Event>,
+    after: Ended,
+    dial: C,
+) -> Vec<Handle>
 where
     T: Wire + 'static,
     F: Future<Output = io::Result<T>> + Send + 'static,
@@ -269,15 +340,20 @@ where
         boards: ids.iter().map(|id| (id.clone(), false)).collect(),
         waiting: VecDeque::new(),
         waiting_max,
+        is_closed: false,
     };
+    let (told, changes) = watch::channel(boards.clone());
     let line = Line {
         address,
         units: boards.into_iter().map(Unit::new).collect(),
         inbox,
+        changes,
         backoff: Backoff::new(RETRY_FIRST, RETRY_CAP),
         busy_at: None,
+        in_hand: Vec::new(),
     };
-    let task = Arc::new(Task(task::spawn(line.run(dial))));
-    let handle = |(number, board)| Handle { board, number, commands: sender.clone(), _task: task.clone() };
+    let running = Some(task::spawn(line.run(dial, after)));
+    let line = Arc::new(Task { running, boards: told });
+    let handle = |(number, board)| Handle { board, number, commands: sender.clone(), line: line.clone() };
     ids.into_iter().enumerate().map(handle).collect()
 }

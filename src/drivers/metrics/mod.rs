@@ -24,7 +24,7 @@ pub use serve::run;
 
 use crate::wire::metrics::{Measured, Queue};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     pub listen: SocketAddr,
     /// Where stores keep their files, each under its name.

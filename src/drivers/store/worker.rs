@@ -3,8 +3,9 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     thread::JoinHandle,
+    time::Duration,
 };
 
 /// A running store. Dropping it waits until it has done what was handed over.
@@ -13,6 +14,8 @@ pub struct Worker<C> {
     name: &'static str,
     commands: Option<SyncSender<C>>,
     thread: Option<JoinHandle<()>>,
+    /// Closed by the thread's end.
+    ended: Receiver<()>,
 }
 
 impl<C: Send + 'static> Worker<C> {
@@ -23,8 +26,12 @@ impl<C: Send + 'static> Worker<C> {
         run: impl FnOnce(Receiver<C>) + Send + 'static,
     ) -> io::Result<Self> {
         let (commands, waiting) = sync_channel(queue);
-        let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(waiting))?;
-        Ok(Worker { name, commands: Some(commands), thread: Some(thread) })
+        let (lives, ended) = sync_channel(1);
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
+            let _until_the_end: SyncSender<()> = lives;
+            run(waiting);
+        })?;
+        Ok(Worker { name, commands: Some(commands), thread: Some(thread), ended })
     }
 }
 
@@ -42,6 +49,19 @@ impl<C> Worker<C> {
         }
     }
 
+    /// The same, waiting no longer than this: a disk may stand still for ever. Whether it has ended.
+    pub fn stop_within(&mut self, limit: Duration) -> bool {
+        self.commands = None;
+        let has_ended = self.ended.recv_timeout(limit) != Err(RecvTimeoutError::Timeout);
+        if has_ended {
+            self.stop();
+        } else {
+            tracing::error!(name = self.name, "a store does not end: its disk does not answer");
+            self.thread = None;
+        }
+        has_ended
+    }
+
     /// Closes the queue, and waits until what is in it has been done.
     pub fn stop(&mut self) {
         self.commands = None;
@@ -56,5 +76,32 @@ impl<C> Worker<C> {
 impl<C> Drop for Worker<C> {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_store_whose_disk_stands_still_is_not_waited_for_for_ever() {
+        let (_disk, answers) = channel::<()>();
+        let mut hung = Worker::<u8>::spawn("hung", 1, move |_| _ = answers.recv()).unwrap();
+        assert!(!hung.stop_within(Duration::from_millis(50)));
+        drop(hung);
+    }
+
+    #[test]
+    fn a_store_has_what_it_was_given_done_before_its_end() {
+        let (done, seen) = channel();
+        let mut store = Worker::spawn("quick", 8, move |commands| {
+            commands.into_iter().for_each(|command: u8| done.send(command).unwrap());
+        })
+        .unwrap();
+        store.send(&mut VecDeque::from([1, 2, 3]));
+        assert!(store.stop_within(Duration::from_secs(10)));
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
     }
 }

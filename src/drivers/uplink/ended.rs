@@ -34,6 +34,8 @@ pub enum LinkError {
     Reconfigured,
     #[error("a change could not be stored; the broker is to deliver it again")]
     Undone,
+    #[error("its driver has failed; report this, with the log")]
+    Panicked,
 }
 
 /// What is to be made of an end.
@@ -58,7 +60,8 @@ impl LinkError {
             | LinkError::NoQos1
             | LinkError::Unanswered
             | LinkError::Full
-            | LinkError::Undone => Kind::Trouble,
+            | LinkError::Undone
+            | LinkError::Panicked => Kind::Trouble,
         }
     }
 }

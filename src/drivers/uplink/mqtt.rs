@@ -11,8 +11,9 @@
 //!   bridge · transport · tls · certificates · keeper   the stream under it
 //! ```
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::sync::{
     mpsc::{Receiver, Sender},
     watch,
@@ -133,7 +134,9 @@ pub async fn run(
     let mut keeper = Keeper::new(current.tls.clone(), current.account.clone());
     loop {
         let mut session = Session::connect(&current, &events, &mut journal, &mut tokens, &mut keeper);
-        let error = match session.serve(&mut commands, &mut config).await {
+        // What a library panics at, or we, must not take the link with it for good.
+        let served = AssertUnwindSafe(session.serve(&mut commands, &mut config)).catch_unwind().await;
+        let error = match served.unwrap_or(Ended::Lost(LinkError::Panicked)) {
             Ended::Stopped => return,
             Ended::Lost(error) => error,
         };

@@ -310,6 +310,8 @@ impl<'a> Session<'a> {
             UplinkCommand::Door(state) => {
                 self.publish(&format!("door/{}", state.door), true, to_json(&state))
             }
+            // Nothing, retained, is how a broker lets go of what it retains.
+            UplinkCommand::Gone { door } => self.publish(&format!("door/{door}"), true, String::new()),
             UplinkCommand::SendEvents { from, through } => self.send_events(from, through).await,
         }
     }

@@ -88,6 +88,8 @@ fn status() -> StatusReport {
             since: None,
             detail: None,
         }],
+        configuration: None,
+        failing: Vec::new(),
         fire: Some(FireReport {
             raised: true,
             since: Some(at()),

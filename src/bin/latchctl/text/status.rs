@@ -2,7 +2,7 @@
 
 use latchd::{
     domain::{ClockTrust, DoorAlarm},
-    wire::control::{BoardReport, DoorReport, ReaderReport, StatusReport},
+    wire::control::{BoardReport, DoorReport, ReaderReport, RestartsReport, StatusReport},
 };
 
 use super::{
@@ -60,6 +60,7 @@ fn problems(report: &StatusReport, site: &Site, style: Style) -> String {
     if let Some(fault) = &report.journal.fault {
         found.push(Problem::bad(format!("journal: {fault}")));
     }
+    found.extend(own_problems(report, site));
     found.splice(0..0, fire_problem(report, site));
     found.extend(clock_problem(report));
     found.extend(sync_problems(report, site));
@@ -96,6 +97,24 @@ fn fire_problem(report: &StatusReport, site: &Site) -> Option<Problem> {
         None => format!("; board {} is lost, so nobody can say that it is over", fire.board),
     };
     Some(Problem::bad(format!("FIRE ALARM{since}; {doors}{lost}")))
+}
+
+/// What is wrong with the daemon itself.
+fn own_problems(report: &StatusReport, site: &Site) -> Vec<Problem> {
+    let refused = report.configuration.as_ref().and_then(|c| c.refused.as_ref());
+    let refused = refused.map(|refused| {
+        let at = site.brief(refused.at);
+        Problem::bad(format!(
+            "the configuration read at {at} was refused, the one before holds: {}",
+            refused.error
+        ))
+    });
+    let failing = report.failing.iter().map(|failing| {
+        let RestartsReport { count: times, since, last_error, .. } = &failing.restarts;
+        let (times, since) = (count(*times, "time"), site.brief(*since));
+        Problem::warning(format!("{} has failed {times} since {since}: {last_error}", failing.part))
+    });
+    refused.into_iter().chain(failing).collect()
 }
 
 fn door_problem(door: &DoorReport) -> Option<Problem> {
@@ -222,7 +241,7 @@ fn connected(links: impl Iterator<Item = bool>) -> Cell {
 
 #[cfg(test)]
 mod tests {
-    use latchd::{domain::At, wire::control::RestartsReport};
+    use latchd::domain::At;
 
     use super::{super::samples, *};
 

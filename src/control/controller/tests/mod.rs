@@ -10,6 +10,7 @@ mod measured;
 mod modes;
 mod operator;
 mod passages;
+mod reloads;
 mod remote;
 mod schedules;
 mod strikes;
@@ -367,6 +368,8 @@ fn line(action: &Action) -> String {
         Action::Journal(JournalCommand::Append(entry)) => format!("append {} {}", entry.seq, kind(entry)),
         Action::Journal(JournalCommand::MarkLate { seq }) => format!("mark late {seq}"),
         Action::Journal(JournalCommand::Acknowledged { through }) => format!("acknowledged {through}"),
+        Action::Journal(JournalCommand::Keep { .. }) => "keep".into(),
+        Action::Cache(CacheCommand::Doors(doors)) => format!("{} doors", doors.len()),
         Action::Cache(CacheCommand::Apply { applied, rejected, items, .. }) => {
             format!("apply to {applied}: {} taken, {rejected} refused", items.len())
         }
@@ -402,6 +405,7 @@ fn said(command: &UplinkCommand) -> String {
             format!("sync {}/{} wants {}", sync.epoch, sync.applied, sync.want.as_str())
         }
         UplinkCommand::Status(status) => format!("status {} of {}", status.acknowledged, status.recorded),
+        UplinkCommand::Gone { door } => format!("gone {door}"),
         UplinkCommand::Door(door) => {
             let text = |v: Value| v.as_str().unwrap().to_owned();
             format!(

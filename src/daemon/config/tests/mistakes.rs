@@ -475,11 +475,3 @@ fn an_address_for_metrics_that_can_not_be_is_named() {
         ["12:1 metrics.port: unknown key; expected one of listen"]
     );
 }
-
-#[test]
-fn other_metrics_take_a_restart() {
-    let with = format!("{LEAST}\n[metrics]\nlisten = \"127.0.0.1:9184\"\n");
-    let (without, with) = (parse(LEAST).unwrap(), parse(&with).unwrap());
-    assert_eq!(without.fixed_differences(&with), ["[metrics]"]);
-    assert_eq!(with.fixed_differences(&with), [""; 0]);
-}

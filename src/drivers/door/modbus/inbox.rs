@@ -33,19 +33,41 @@ pub struct Inbox {
     pub boards: Vec<(BoardId, bool)>,
     pub waiting: VecDeque<Waiting>,
     pub waiting_max: usize,
+    /// Nothing comes any more: what is here is the last.
+    pub is_closed: bool,
 }
 
 impl Inbox {
-    /// Takes in what has come. What is beyond the limit stays in the queue, which has its own.
+    /// Takes in what has come. What is beyond the limit stays in the queue, which has its own. Who has let go of the line
+    /// told it something last, such as to switch off a strike: that is done first.
     pub async fn gather(&mut self) -> Result<(), Stopping> {
         while self.waiting.len() < self.waiting_max {
             match self.commands.try_recv() {
                 Ok(waiting) => self.take(waiting).await?,
                 Err(tokio::sync::mpsc::error::TryRecvError::Empty) => return Ok(()),
-                Err(tokio::sync::mpsc::error::TryRecvError::Disconnected) => return Err(Stopping),
+                Err(tokio::sync::mpsc::error::TryRecvError::Disconnected) => {
+                    self.is_closed = true;
+                    return if self.waiting.is_empty() { Err(Stopping) } else { Ok(()) };
+                }
             }
         }
         Ok(())
+    }
+
+    /// Has this exchange to its end, and takes in what comes meanwhile.
+    pub async fn have_out<F: Future>(&mut self, exchange: F) -> Result<F::Output, Stopping> {
+        let mut exchange = pin!(exchange);
+        loop {
+            let has_room = self.waiting.len() < self.waiting_max && !self.is_closed;
+            tokio::select! {
+                biased;
+                command = self.commands.recv(), if has_room => match command {
+                    Some(waiting) => self.take(waiting).await?,
+                    None => self.is_closed = true,
+                },
+                done = &mut exchange => return Ok(done),
+            }
+        }
     }
 
     /// Does this, and takes in what comes meanwhile.

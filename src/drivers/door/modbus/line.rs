@@ -12,12 +12,16 @@
 //!
 //! So a command waits for one exchange of polling at most, and a mute board takes one time-out a back-off.
 
-use std::{io, time::Duration};
+use std::{io, panic::AssertUnwindSafe, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout};
+use futures_util::FutureExt as _;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
-    Address, Error, batch,
+    Address, Config, Ended, Error, batch,
     exchange::{Exchange, Fault, Wire},
     inbox::{Inbox, Stopping, Waiting},
     unit::{Link, Unit},
@@ -34,9 +38,13 @@ pub struct Line {
     pub address: Address,
     pub units: Vec<Unit>,
     pub inbox: Inbox,
+    /// Its boards, as they are to be from now on.
+    pub changes: watch::Receiver<Vec<Config>>,
     pub backoff: Backoff,
     /// When the line was last busy with anything but commands.
     pub busy_at: Option<Instant>,
+    /// What is being carried out: for which board, and under what number.
+    pub in_hand: Vec<(usize, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,14 +63,19 @@ impl From<Stopping> for Error {
 }
 
 impl Line {
-    pub async fn run<T, F, C>(mut self, mut dial: C)
+    pub async fn run<T, F, C>(mut self, mut dial: C, after: Ended)
     where
         T: Wire,
         F: Future<Output = io::Result<T>> + Send,
         C: FnMut() -> F + Send,
     {
+        if self.inbox.during(after).await.is_err() {
+            return;
+        }
         loop {
-            let Err(error) = self.connection(&mut dial).await;
+            // What a library panics at must not take the doors' boards with it for good.
+            let connection = AssertUnwindSafe(self.connection(&mut dial)).catch_unwind();
+            let Err(error) = connection.await.unwrap_or(Err(Error::Panicked));
             if matches!(error, Error::Stopping) || self.lost(&error).await.is_err() {
                 return;
             }
@@ -80,6 +93,7 @@ impl Line {
         F: Future<Output = io::Result<T>> + Send,
         C: FnMut() -> F + Send,
     {
+        self.take_up_changes();
         let within = self.units.iter().map(|unit| unit.config.timeout).max().unwrap_or_default();
         let dialled = self.inbox.during(timeout(within, dial())).await?;
         let wire = dialled
@@ -89,6 +103,7 @@ impl Line {
         self.units.iter_mut().for_each(|unit| unit.dialled(wire.is_rtu()));
         loop {
             self.inbox.gather().await?;
+            self.take_up_changes();
             match self.next(clock::instant()) {
                 Step::End(n) => self.end(n, &mut wire).await?,
                 Step::CarryOut => self.carry_out(&mut wire).await?,
@@ -140,7 +155,7 @@ impl Line {
 
     async fn end<T: Wire>(&mut self, n: usize, wire: &mut Exchange<T>) -> Result<(), Error> {
         let Some(unit) = self.units.get_mut(n) else { return Ok(()) };
-        let (events, outcome) = self.inbox.during(unit.end_due(wire)).await?;
+        let (events, outcome) = self.inbox.have_out(unit.end_due(wire)).await?;
         // A command that came meanwhile has waited for an exchange already.
         self.busy_at = Some(clock::instant());
         self.say(n, events).await?;
@@ -153,7 +168,9 @@ impl Line {
     async fn carry_out<T: Wire>(&mut self, wire: &mut Exchange<T>) -> Result<(), Error> {
         let Some((n, commands)) = self.inbox.batch() else { return Ok(()) };
         let Some(unit) = self.units.get_mut(n) else { return Ok(()) };
-        let outcome = self.inbox.during(batch::carry_out(unit, wire, commands)).await?;
+        self.in_hand = commands.iter().map(|waiting| (n, waiting.command.ticket())).collect();
+        let outcome = self.inbox.have_out(batch::carry_out(unit, wire, commands)).await?;
+        self.in_hand.clear();
         self.say(n, outcome.events).await?;
         match outcome.fault {
             None => Ok(()),
@@ -163,9 +180,11 @@ impl Line {
 
     async fn poll<T: Wire>(&mut self, n: usize, wire: &mut Exchange<T>) -> Result<(), Error> {
         let Some(unit) = self.units.get_mut(n) else { return Ok(()) };
-        let polled = self.inbox.during(unit.poll(wire)).await?;
+        let polled = self.inbox.have_out(unit.poll(wire)).await?;
         self.busy_at = Some(clock::instant());
         match polled {
+            // What was asked before its inputs became others says nothing of them: it is asked again.
+            Ok(_) if self.changes.has_changed().unwrap_or(false) => Ok(()),
             Ok(changed) => {
                 self.backoff.reset();
                 self.say(n, changed.map(BoardEvent::Inputs)).await
@@ -176,7 +195,7 @@ impl Line {
 
     async fn probe<T: Wire>(&mut self, n: usize, wire: &mut Exchange<T>) -> Result<(), Error> {
         let Some(unit) = self.units.get_mut(n) else { return Ok(()) };
-        let found = self.inbox.during(unit.connect(wire)).await?;
+        let found = self.inbox.have_out(unit.connect(wire)).await?;
         self.busy_at = Some(clock::instant());
         match found {
             Ok(inputs) => {
@@ -206,6 +225,10 @@ impl Line {
 
     /// All boards that were there are not any more.
     async fn lost(&mut self, error: &Error) -> Result<(), Error> {
+        // Where the driver failed in the middle of it, nobody has said what became of it.
+        for (n, ticket) in std::mem::take(&mut self.in_hand) {
+            self.say(n, [BoardEvent::Failed { ticket, detail: error.to_string() }]).await?;
+        }
         for n in 0..self.units.len() {
             self.inbox.shut(n).await?;
             let Some(unit) = self.units.get_mut(n) else { continue };

@@ -120,7 +120,7 @@ impl Site {
                 async move { line.ok_or_else(|| io::ErrorKind::ConnectionRefused.into()) }
             }
         };
-        let handle = spawn_over(address, vec![config], sender, dial).remove(0);
+        let handle = spawn_over(address, vec![config], sender, at_once(), dial).remove(0);
         Site { events, lines, handle }
     }
 

@@ -59,6 +59,8 @@ pub struct Unit {
     /// Since a board that is down was last asked.
     pub had_its_turn: bool,
     inputs: Inputs,
+    /// Its inputs are to be said though they may be as they were.
+    is_to_be_said: bool,
     backoff: Backoff,
     /// The function of a question whose answer may still come.
     doubt: Option<u8>,
@@ -77,10 +79,18 @@ impl Unit {
             has_failed: false,
             had_its_turn: false,
             inputs: Inputs::default(),
+            is_to_be_said: false,
             backoff: Backoff::new(RETRY_FIRST, RETRY_CAP),
             doubt: None,
             stuck: Seldom::default(),
         }
+    }
+
+    /// It is asked other things from now on. Its inputs are read at once, and said whatever they are.
+    pub fn change(&mut self, config: Config) {
+        self.config = config;
+        self.is_to_be_said = true;
+        self.poll_at = clock::instant();
     }
 
     pub fn is_up(&self) -> bool {
@@ -174,6 +184,7 @@ impl Unit {
             self.take_back(driven);
         }
         self.inputs = Inputs(if self.config.inputs == 0 { 0 } else { levels });
+        self.is_to_be_said = false;
         self.poll_at = clock::instant() + self.config.poll;
         self.had_its_turn = true;
         Ok(self.inputs)
@@ -205,7 +216,8 @@ impl Unit {
         self.had_its_turn = true;
         // Not on connecting: a link that fails with its first command each time must not be tried in haste.
         self.backoff.reset();
-        Ok((std::mem::replace(&mut self.inputs, now) != now).then_some(now))
+        let is_news = std::mem::replace(&mut self.inputs, now) != now;
+        Ok((std::mem::take(&mut self.is_to_be_said) || is_news).then_some(now))
     }
 
     /// When coils are to be switched off that nobody else will.

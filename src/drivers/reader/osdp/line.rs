@@ -1,7 +1,8 @@
 //! The task of one port: opens it, and gives each reader on it its turn.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::{
     sync::mpsc::{Receiver, Sender},
     time::{Instant, sleep, sleep_until},
@@ -60,9 +61,11 @@ impl Driver {
     ) {
         loop {
             let error = match open() {
-                Ok(port) => match self.session(port, &mut shown).await {
-                    Ended::Stopping => return,
-                    Ended::Line(source) => Error::Line { port: self.port.clone(), source },
+                // What a library panics at must not take the doors' readers with it for good.
+                Ok(port) => match AssertUnwindSafe(self.session(port, &mut shown)).catch_unwind().await {
+                    Ok(Ended::Stopping) => return,
+                    Ok(Ended::Line(source)) => Error::Line { port: self.port.clone(), source },
+                    Err(_) => Error::Panicked,
                 },
                 Err(source) => Error::Open { port: self.port.clone(), source },
             };

@@ -73,6 +73,8 @@ pub enum Error {
     Open { port: String, source: tokio_serial::Error },
     #[error("OSDP on {port}: {source}")]
     Line { port: String, source: Fault },
+    #[error("its driver has failed; report this, with the log")]
+    Panicked,
 }
 
 /// What is wrong with one address, while the line is well.

@@ -15,7 +15,7 @@ use crate::domain::ReaderId;
 
 /// Shared by the threads of all PC/SC readers. Made once, of all of them, so that it does not matter whose thread
 /// looks first.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Claims(Arc<Mutex<Vec<Claim>>>);
 
 #[derive(Debug)]
@@ -35,6 +35,18 @@ impl Claims {
             device: None,
         };
         Claims(Arc::new(Mutex::new(readers.into_iter().map(claim).collect())))
+    }
+
+    /// These are the readers from now on. One that is as it was keeps its device.
+    pub fn change<'a>(&self, readers: impl IntoIterator<Item = (&'a ReaderId, &'a str)>) {
+        let Claims(new) = Claims::new(readers);
+        let mut new = std::mem::take(&mut *new.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for claim in &mut new {
+            let same = claims.iter_mut().find(|c| (&c.reader, &c.pattern) == (&claim.reader, &claim.pattern));
+            claim.device = same.and_then(|same| same.device.take());
+        }
+        *claims = new;
     }
 
     /// The device of this reader among those that are there now.
@@ -142,6 +154,21 @@ mod tests {
         assert_eq!(all(&ids, &claims, &[]), [None, None]);
         assert_eq!(all(&ids, &claims, &["ACS 01"]), [None, some("ACS 01")]);
         assert_eq!(all(&ids, &claims, &["ACS 00", "ACS 01"]), [some("ACS 00"), some("ACS 01")]);
+    }
+
+    #[test]
+    fn readers_that_come_and_go_leave_the_others_their_devices() {
+        let (ids, claims) = claims(&[("front", "ACS*"), ("back", "ACS*")]);
+        let names = ["ACS 00", "ACS 01", "ACS 02"];
+        assert_eq!(all(&ids, &claims, &names), [some("ACS 00"), some("ACS 01")]);
+        let side = ReaderId::new("side").unwrap();
+        claims.change([(&side, "ACS*"), (&ids[1], "ACS*")]);
+        assert_eq!(claims.device_of(&ids[1], &devices(&names)), some("ACS 01"));
+        assert_eq!(claims.device_of(&side, &devices(&names)), some("ACS 00"));
+        assert_eq!(claims.device_of(&ids[0], &devices(&names)), None, "it is configured no more");
+        // The same name with another pattern is another claim.
+        claims.change([(&side, "OMNI*"), (&ids[1], "ACS*")]);
+        assert_eq!(claims.device_of(&side, &devices(&names)), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
         index::{Index, Owners},
         let_in::LetIn,
     },
-    domain::{At, BookingId, CommandId, DoorId, HolderId, Record, UidHash},
+    domain::{At, BookingId, CommandId, DoorId, HolderId, Record, UidHash, ZoneId},
     wire::{
         Digest,
         feed::Sealed,
@@ -228,6 +228,11 @@ impl Database {
             self.flush()?;
         }
         Ok(conflicts)
+    }
+
+    /// Other doors from now on, for snapshots that begin after this.
+    pub fn set_doors(&mut self, doors: Vec<(DoorId, Vec<ZoneId>)>) {
+        self.config.doors = doors;
     }
 
     fn begin_staging(&mut self, part: &Part) -> Result<(), CacheError> {

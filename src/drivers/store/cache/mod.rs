@@ -113,6 +113,10 @@ fn run(mut database: Database, commands: Receiver<CacheCommand>, events: &Sender
                     Err(error) => CacheEvent::NotRemembered { id, detail: error.to_string() },
                 })
             }
+            CacheCommand::Doors(doors) => {
+                database.set_doors(doors);
+                None
+            }
             CacheCommand::Note(note) => {
                 if let Err(error) = database.note(&note) {
                     tracing::warn!(%error, "a note was not kept");

@@ -98,6 +98,9 @@ impl Writer {
             // One that is on disk by now was not late by much, and is not written again.
             JournalCommand::MarkLate { seq } if seq <= self.files.end.seq => {}
             JournalCommand::MarkLate { seq } => _ = self.late.insert(seq),
+            JournalCommand::Keep { keep, max_events } => {
+                (self.files.config.keep, self.files.config.max_events) = (keep, max_events);
+            }
             JournalCommand::Acknowledged { through } => {
                 self.files.acknowledged = self.files.acknowledged.max(through.min(self.files.end.seq));
             }

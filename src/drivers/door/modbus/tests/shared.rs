@@ -30,7 +30,7 @@ impl Bus {
             lines.send(ours).unwrap();
             async move { Ok(theirs) }
         };
-        let handles = spawn_over(address, (1..=boards).map(board).collect(), sender, dial);
+        let handles = spawn_over(address, (1..=boards).map(board).collect(), sender, at_once(), dial);
         Bus { events, handles, dialled }
     }
 
