@@ -1,6 +1,6 @@
 //! The daemon: reads its command line (`daemon/arguments`) and does what it says.
 
-use std::{path::Path, process::ExitCode};
+use std::{io::Write as _, path::Path, process::ExitCode};
 
 use clap::Parser as _;
 use latchd::daemon::{
@@ -11,6 +11,9 @@ use latchd::daemon::{
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Verb::Schema) = arguments.verb {
+        return print_schema();
+    }
     let config = match config::load(&arguments.config) {
         Ok(config) => config,
         Err(error) => {
@@ -20,8 +23,15 @@ fn main() -> ExitCode {
     };
     match arguments.verb {
         Some(Verb::Check) => check(&config, &arguments.config),
-        None => run(&config, &arguments),
+        Some(Verb::Schema) | None => run(&config, &arguments),
     }
+}
+
+fn print_schema() -> ExitCode {
+    let written = writeln!(std::io::stdout(), "{:#}", config::schema());
+    // Who reads no further has seen enough.
+    let is_good = written.is_ok_and(|()| std::io::stdout().flush().is_ok());
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn check(config: &config::Config, path: &Path) -> ExitCode {

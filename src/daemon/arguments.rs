@@ -16,6 +16,11 @@ const CHECK: &str = "\
 Example:
   latchd check --config ./new.toml && cp ./new.toml /etc/latchd/latchd.toml";
 
+const SCHEMA: &str = "\
+Example, for an editor with Even Better TOML (taplo):
+  latchd schema > latchd.schema.json
+  sed -i '1i #:schema ./latchd.schema.json' latchd.toml";
+
 /// Opens doors for those who have booked what is behind them.
 ///
 /// Without a verb it is the daemon: it runs in the foreground until SIGTERM or SIGINT, and says so to systemd when it
@@ -38,4 +43,7 @@ pub enum Verb {
     /// Checks the configuration, names every mistake, and drives nothing. Exits with 0 or 1
     #[command(after_help = CHECK)]
     Check,
+    /// Prints the JSON Schema of the configuration, for editors that complete and check TOML by one
+    #[command(after_help = SCHEMA)]
+    Schema,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Door,
     sections::{AN_ID, address},
-    table::{Found, Problems, Table},
+    table::{Found, Kind, Problems, Table},
 };
 use crate::{
     domain::BoardId,
@@ -146,6 +146,8 @@ impl Board {
 fn profile(table: &Table<'_>) -> Option<&'static Profile> {
     let named = |text: &str| PROFILES.iter().find(|profile| profile.name == text);
     let names: Vec<String> = PROFILES.iter().map(|profile| format!("{:?}", profile.name)).collect();
+    let values = PROFILES.iter().map(|profile| profile.name.into()).collect();
+    table.ask("profile", Kind::OneOf { values }, &names.join(" or "));
     let found = table.optional("profile", &names.join(" or "), |v| v.as_str().and_then(named));
     found.map(|found| found.value)
 }
@@ -159,6 +161,7 @@ fn pulse(table: &Table<'_>, profile: Option<&Profile>) -> Option<Pulse> {
         _ => Err(format!("{text:?} is not known")),
     };
     let has_no_timer = profile.is_some_and(|profile| profile.flash_base.is_none());
+    table.ask("pulse", Kind::OneOf { values: vec!["flash".into(), "host".into()] }, EXPECTED);
     let said = table.has("pulse").then(|| table.parsed("pulse", EXPECTED, by_host));
     let base = table.number("flash_base", (0, LAST_BASE), "a coil address");
     match said {

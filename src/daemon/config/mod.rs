@@ -6,6 +6,7 @@ mod board;
 mod broker;
 mod operators;
 mod read;
+mod schema;
 mod sections;
 mod table;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::{
 pub use self::board::Board;
 pub use self::broker::Broker;
 pub use self::operators::Operators;
+pub use self::schema::schema;
 pub use self::sections::{Door, Input, Lock, Reader, ReaderDriver, Rex};
 use crate::{
     domain::{ControllerId, Zone},

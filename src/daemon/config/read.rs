@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::{
     Board, Broker, Config, Mqtt, Operators, Problem, board,
     sections::{Door, Input, Reader, ReaderDriver},
-    table::{Found, Problems, Table},
+    table::{Asked, Found, Problems, Table},
     trust,
 };
 use crate::{
@@ -18,6 +18,31 @@ use crate::{
 const TEN_YEARS_S: u64 = 315_360_000;
 
 pub fn config(text: &str) -> Result<Config, Vec<Problem>> {
+    parsed(text, &mut |_| {})
+}
+
+/// What the parser asks for in this text.
+pub fn asked(text: &str) -> Vec<Asked> {
+    asked_and_found(text).0
+}
+
+/// The same, and the mistakes it finds.
+pub fn asked_and_found(text: &str) -> (Vec<Asked>, Vec<Problem>) {
+    let mut asked = Vec::new();
+    let problems = parsed(text, &mut |problems| asked = problems.asked()).err().unwrap_or_default();
+    (asked, problems)
+}
+
+/// Every key the parser looks for in this text.
+#[cfg(test)]
+pub fn known(text: &str) -> Vec<String> {
+    let mut known = Vec::new();
+    _ = parsed(text, &mut |problems| known = problems.known());
+    known
+}
+
+/// `look`: at what was found, once all was read.
+fn parsed(text: &str, look: &mut dyn FnMut(&Problems<'_>)) -> Result<Config, Vec<Problem>> {
     let problems = Problems::new(text);
     let parsed = match DeTable::parse(text) {
         Ok(parsed) => parsed,
@@ -27,6 +52,7 @@ pub fn config(text: &str) -> Result<Config, Vec<Problem>> {
         }
     };
     let config = sections(&Table::root(&problems, &parsed), &problems);
+    look(&problems);
     let found = problems.sorted();
     match config {
         Some(config) if found.is_empty() => Ok(config),

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use toml::de::DeValue;
 
-use super::table::{Found, Table};
+use super::table::{self, Found, Table};
 use crate::control::settings::RelockOn;
 use crate::domain::{BoardId, Direction, DoorId, ReaderId, Schedule, ZoneId};
 use crate::drivers::reader::osdp;
@@ -116,6 +116,7 @@ impl Door {
         let whens = [("open", RelockOn::Open), ("close", RelockOn::Close), ("timer", RelockOn::Timer)];
         let relock_on = choice(&table, "relock_on", &whens).unwrap_or(RelockOn::Open);
         let building_hours_only = table.flag("building_hours_only", false);
+        table.ask("release_on_fire", table::Kind::Flag { default: Some(false) }, "true or false");
         let release_on_fire = table.optional("release_on_fire", "true or false", DeValue::as_bool);
         let unlock_schedule = schedule(&table, "unlock_schedule");
         let first_person_in = table.flag("first_person_in", false);
@@ -159,8 +160,10 @@ impl Lock {
                            which this version can't drive yet; wire the lock to the relay's closed contact"),
             _ => Err("is not known"),
         };
+        let is_open = "\"secure\" (driven to open)";
+        table.ask("fail", table::Kind::OneOf { values: vec!["secure".into()] }, is_open);
         if table.has("fail") {
-            table.parsed("fail", "\"secure\" (driven to open)", driven_to_open);
+            table.parsed("fail", is_open, driven_to_open);
         }
         let strike = table.seconds("strike_s", (1, LONGEST_STRIKE_S), 5);
         let extended = table.number("extended_s", (1, LONGEST_STRIKE_S), "a number of seconds");
@@ -278,6 +281,8 @@ fn osdp_driver(table: &Table<'_>) -> Option<ReaderDriver> {
         let baud = value.as_integer()?.as_str().parse().ok()?;
         osdp::BAUDS.contains(&baud).then_some(baud)
     };
+    let values = osdp::BAUDS.iter().map(|baud| (*baud).into()).collect();
+    table.ask("baud", table::Kind::OneOf { values }, &format!("one of OSDP's speeds: {speeds}"));
     let baud = match table.has("baud") {
         true => table.optional("baud", &format!("one of OSDP's speeds: {speeds}"), a_speed),
         false => Some(Found { value: DEFAULT_OSDP_BAUD, span: table.place("baud"), key: table.key("baud") }),
@@ -297,10 +302,19 @@ fn osdp_driver(table: &Table<'_>) -> Option<ReaderDriver> {
 fn schedule(table: &Table<'_>, key: &'static str) -> Schedule {
     let mut whole = Schedule::default();
     for interval in table.tables(key) {
+        // An interval without one of them is none.
+        let is_missing = |key: &&'static str| interval.exists() && !interval.has(key);
+        let missing: Vec<&str> = ["days", "from", "to"].into_iter().filter(is_missing).collect();
+        for key in &missing {
+            interval.problem(key, interval.span(), format!("missing; expected {AN_INTERVAL}"));
+        }
         let days: Vec<String> = interval.texts("days").into_iter().map(|day| day.value).collect();
         let time = |key| interval.text(key, "a time of day, such as \"08:00\"").map(|time| time.value);
         let (from, to) = (time("from"), time("to"));
         interval.end();
+        if !missing.is_empty() {
+            continue;
+        }
         match schedule_of(&serde_json::json!([{ "days": days, "from": from, "to": to }]), key) {
             Ok(own) => whole.0.extend(own.0),
             Err(error) => interval.problem("", interval.span(), format!("{error}; expected {AN_INTERVAL}")),
@@ -312,6 +326,8 @@ fn schedule(table: &Table<'_>, key: &'static str) -> Schedule {
 /// A key with few values; absent is `None`, wrong is a problem.
 pub fn choice<T: Copy>(table: &Table<'_>, key: &'static str, values: &[(&str, T)]) -> Option<T> {
     let names: Vec<String> = values.iter().map(|(name, _)| format!("{name:?}")).collect();
+    let allowed = values.iter().map(|(name, _)| (*name).into()).collect();
+    table.ask(key, table::Kind::OneOf { values: allowed }, &names.join(" or "));
     let pick = |text: &str| values.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
     table.optional(key, &names.join(" or "), |v| v.as_str().and_then(pick)).map(|f| f.value)
 }

@@ -9,16 +9,52 @@ use toml::{
 
 use super::Problem;
 
-/// All mistakes of a file, gathered while it is read.
+/// A key the parser has asked for, whether it was there or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// As in TOML: `doors[2].lock.coil`.
+    pub key: String,
+    pub kind: Kind,
+    /// For people, as in errors.
+    pub expected: String,
+}
+
+/// What is taken for a key, and what it is where it is not said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Path { default: Option<String> },
+    Flag { default: Option<bool> },
+    Number { range: (u64, u64), default: Option<u64> },
+    OneOf { values: Vec<serde_json::Value> },
+    Texts,
+    Table,
+    Tables,
+}
+
+/// All mistakes of a file, gathered while it is read, and all that was looked for in it.
 #[derive(Debug)]
 pub struct Problems<'t> {
     text: &'t str,
     found: RefCell<Vec<Problem>>,
+    asked: RefCell<Vec<Asked>>,
+    known: RefCell<BTreeSet<String>>,
 }
 
 impl<'t> Problems<'t> {
     pub fn new(text: &'t str) -> Self {
-        Problems { text, found: RefCell::new(Vec::new()) }
+        Problems { text, found: RefCell::default(), asked: RefCell::default(), known: RefCell::default() }
+    }
+
+    /// What was asked for, in order, each key once.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.borrow().clone()
+    }
+
+    /// Every key that was so much as looked for.
+    #[cfg(test)]
+    pub fn known(&self) -> Vec<String> {
+        self.known.borrow().iter().cloned().collect()
     }
 
     pub fn add(&self, span: &Range<usize>, key: impl Into<String>, message: impl Into<String>) {
@@ -99,7 +135,17 @@ impl<'a> Table<'a> {
 
     fn get(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.borrow_mut().insert(key);
+        self.problems.known.borrow_mut().insert(self.key(key));
         self.content?.iter().find(|(k, _)| k.get_ref().as_ref() == key).map(|(_, v)| v)
+    }
+
+    /// Says what is taken for a key. Who said it first is right: it knows more than whom it asks.
+    pub fn ask(&self, key: &'static str, kind: Kind, expected: &str) {
+        let key = self.key(key);
+        let mut asked = self.problems.asked.borrow_mut();
+        if asked.iter().all(|other| other.key != key) {
+            asked.push(Asked { key, kind, expected: expected.to_owned() });
+        }
     }
 
     pub fn has(&self, key: &'static str) -> bool {
@@ -149,6 +195,7 @@ impl<'a> Table<'a> {
         expected: &str,
         new: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Found<T>> {
+        self.ask(key, Kind::Text, expected);
         let text = self.needed(key, expected, |v| v.as_str().map(str::to_owned))?;
         match new(&text.value) {
             Ok(value) => Some(Found { value, span: text.span, key: text.key }),
@@ -160,10 +207,13 @@ impl<'a> Table<'a> {
     }
 
     pub fn text(&self, key: &'static str, expected: &str) -> Option<Found<String>> {
+        self.ask(key, Kind::Text, expected);
         self.optional(key, expected, |v| v.as_str().map(str::to_owned))
     }
 
     pub fn path(&self, key: &'static str, default: &str) -> PathBuf {
+        let said = Some(default.to_owned()).filter(|default| !default.is_empty());
+        self.ask(key, Kind::Path { default: said }, "an absolute path");
         let found = self.text(key, "a path, as a text");
         if let Some(found) = found.as_ref().filter(|f| !f.value.starts_with('/')) {
             self.problem(key, &found.span, format!("{:?} is not an absolute path", found.value));
@@ -172,6 +222,7 @@ impl<'a> Table<'a> {
     }
 
     pub fn flag(&self, key: &'static str, default: bool) -> bool {
+        self.ask(key, Kind::Flag { default: Some(default) }, "true or false");
         self.optional(key, "true or false", DeValue::as_bool).map_or(default, |f| f.value)
     }
 
@@ -183,10 +234,13 @@ impl<'a> Table<'a> {
     /// A whole number within the range, both ends included.
     pub fn number(&self, key: &'static str, range: (u64, u64), unit: &str) -> Option<Found<u64>> {
         let expected = format!("{unit}, {} to {}", range.0, range.1);
+        self.ask(key, Kind::Number { range, default: None }, &expected);
         self.optional(key, &expected, |v| integer(v).filter(|n| (range.0..=range.1).contains(n)))
     }
 
     pub fn number_or(&self, key: &'static str, range: (u64, u64), unit: &str, default: u64) -> u64 {
+        let expected = format!("{unit}, {} to {}", range.0, range.1);
+        self.ask(key, Kind::Number { range, default: Some(default) }, &expected);
         self.number(key, range, unit).map_or(default, |f| f.value)
     }
 
@@ -196,6 +250,7 @@ impl<'a> Table<'a> {
 
     /// A table below this one. One that is missing reads as empty.
     pub fn table(&self, key: &'static str) -> Table<'a> {
+        self.ask(key, Kind::Table, "");
         let value = self.get(key);
         let content = value.and_then(|v| v.get_ref().as_table());
         if let Some(wrong) = value.filter(|_| content.is_none()) {
@@ -212,6 +267,7 @@ impl<'a> Table<'a> {
 
     /// Like `table`, but missing is a problem.
     pub fn needed_table(&self, key: &'static str, expected: &str) -> Table<'a> {
+        self.ask(key, Kind::Table, expected);
         if !self.has(key) {
             self.missing(key, expected);
         }
@@ -220,6 +276,7 @@ impl<'a> Table<'a> {
 
     /// A list of tables: `[[doors]]`.
     pub fn tables(&self, key: &'static str) -> Vec<Table<'a>> {
+        self.ask(key, Kind::Tables, "");
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(list) = value.get_ref().as_array() else {
             self.problem(
@@ -255,6 +312,7 @@ impl<'a> Table<'a> {
     /// Texts in a list.
     pub fn texts(&self, key: &'static str) -> Vec<Found<String>> {
         let expected = "a list of texts";
+        self.ask(key, Kind::Texts, expected);
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(list) = value.get_ref().as_array() else {
             self.problem(key, &value.span(), format!("{} is not {expected}", shown(value.get_ref())));
