@@ -8,8 +8,11 @@ use std::{
 };
 
 use latchd::{
-    domain::{At, DoorId, Entry, EntryKind},
-    drivers::store::journal::{Config, Opened, reader::Reader},
+    domain::{At, ControllerId, DoorId, Entry, EntryKind},
+    drivers::store::{
+        journal::{Config, Opened, reader::Reader},
+        mark::Mark,
+    },
     wire::{
         Digest,
         journal::{check, check_alone, link},
@@ -46,8 +49,13 @@ pub fn journal(bytes: &[u8]) {
 }
 
 fn open(state: &Path) -> Option<Opened> {
-    Opened::open(Config { state_dir: state.to_owned(), keep: Duration::from_secs(3600), max_events: 1000 })
-        .ok()
+    let config = Config {
+        state_dir: state.to_owned(),
+        controller: ControllerId::new("oslo-1").unwrap(),
+        keep: Duration::from_secs(3600),
+        max_events: 1000,
+    };
+    Opened::open(config, &Mark::default()).ok()
 }
 
 fn opened(state: &Path, segments: usize, bytes: usize) {
@@ -67,7 +75,11 @@ fn opened(state: &Path, segments: usize, bytes: usize) {
     for file in fs::read_dir(state.join("journal")).unwrap() {
         let file = file.unwrap();
         let name = file.file_name().into_string().unwrap();
-        kept += if name == "id" { 0 } else { file.metadata().unwrap().len() as usize };
+        kept += if matches!(name.as_str(), "id" | "acknowledged") {
+            0
+        } else {
+            file.metadata().unwrap().len() as usize
+        };
     }
     assert!(kept <= bytes);
     let again = open(state).expect("it opened, and now it does not");

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
     domain::{At, CommandId},
-    wire::command::CommandResult,
+    wire::{command::CommandResult, stored::CommandsFrom},
 };
 
 /// Most ids kept. A command lives five minutes at most, so this is more than thirty a second; beyond it none is taken.
 const MOST: usize = 10_000;
 /// How long after its expiry an id is let go of, in seconds: clocks are corrected.
 const MARGIN_S: i64 = 60;
+/// How far ahead of our clock central's may be, in seconds: both are synchronised, or held over for a while.
+pub const AHEAD_S: i64 = 60;
 /// Most answers kept. One that is older than so many others has long arrived.
 const MOST_ANSWERS: usize = 64;
 
@@ -24,13 +26,33 @@ pub fn is_over(expires_at: At, now: At) -> bool {
 pub struct CommandsTaken {
     /// Until when.
     taken: BTreeMap<CommandId, At>,
+    /// Before this, some may have been taken that nobody remembers.
+    from: CommandsFrom,
     /// The last ones, in order.
     answered: VecDeque<CommandResult>,
 }
 
 impl CommandsTaken {
-    pub fn new(taken: impl IntoIterator<Item = (CommandId, At)>) -> Self {
-        CommandsTaken { taken: taken.into_iter().collect(), answered: VecDeque::new() }
+    pub fn new(taken: impl IntoIterator<Item = (CommandId, At)>, from: CommandsFrom) -> Self {
+        CommandsTaken { taken: taken.into_iter().collect(), from, answered: VecDeque::new() }
+    }
+
+    /// The clock is trusted now. Returns what is to be kept, if that settles from when on commands are taken.
+    pub fn clock_is_trusted(&mut self, now: At) -> Option<CommandsFrom> {
+        if self.from != CommandsFrom::Unknown {
+            return None;
+        }
+        self.from = CommandsFrom::After(now.plus_s(AHEAD_S));
+        Some(self.from)
+    }
+
+    /// Whether one that was issued then may have been taken before what was remembered was lost.
+    pub fn may_be_forgotten(&self, issued_at: At) -> bool {
+        match self.from {
+            CommandsFrom::Ever => false,
+            CommandsFrom::Unknown => true,
+            CommandsFrom::After(from) => issued_at <= from,
+        }
     }
 
     pub fn holds(&self, id: &CommandId) -> bool {
@@ -83,8 +105,20 @@ mod tests {
 
     #[test]
     fn what_cannot_be_remembered_is_not_taken() {
-        let mut taken = CommandsTaken::new((0..MOST).map(|n| (id(&format!("c-{n}")), at(60))));
+        let mut taken =
+            CommandsTaken::new((0..MOST).map(|n| (id(&format!("c-{n}")), at(60))), CommandsFrom::Ever);
         assert!(!taken.take(&id("one-more"), at(60), at(0)));
         assert!(taken.take(&id("one-more"), at(300), at(121)));
+    }
+
+    #[test]
+    fn after_a_loss_none_is_taken_that_may_have_been_taken_before_it() {
+        let mut taken = CommandsTaken::new([], CommandsFrom::Unknown);
+        assert!(taken.may_be_forgotten(at(0)) && taken.may_be_forgotten(at(9999)), "no time is known");
+        assert_eq!(taken.clock_is_trusted(at(100)), Some(CommandsFrom::After(at(160))));
+        assert_eq!(taken.clock_is_trusted(at(200)), None, "that is settled");
+        // Central's clock may have been ahead of ours by a minute.
+        assert!(taken.may_be_forgotten(at(160)) && !taken.may_be_forgotten(at(161)));
+        assert!(!CommandsTaken::default().may_be_forgotten(at(0)));
     }
 }

@@ -13,10 +13,11 @@ use crate::{
         At, BoardId, BookingId, CommandId, DoorId, DoorOrder, Entry, HolderId, ReaderId, Record, Uid, ZoneId,
     },
     wire::{
+        checkpoint::Checkpoint,
         command::{Command, CommandResult, Unread},
         feed::{Ack, Feed, MessageError, Sealed},
         outgoing::{DoorState, Status, Sync},
-        stored::{Heard, Position, StoredModes},
+        stored::{CommandsFrom, Heard, Position, StoredModes},
     },
 };
 
@@ -168,6 +169,8 @@ pub enum JournalEvent {
     Recorded(Recorded),
     /// It can't be written now; entries are kept and tried again.
     Failed { detail: String },
+    /// The end of the chain so far, signed.
+    Checkpoint(Checkpoint),
     /// So many events that central had not acknowledged are gone, or were never written.
     Lost { count: u64, detail: String },
 }
@@ -189,6 +192,8 @@ pub enum JournalCommand {
         keep: Duration,
         max_events: u64,
     },
+    /// The end of the chain is to be signed now, whether it is time or not.
+    Sign,
 }
 
 /// What the cache is asked to keep.
@@ -236,6 +241,8 @@ pub struct Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     Heard(Heard),
+    /// What was remembered of commands is not all: from when on they are taken.
+    CommandsFrom(CommandsFrom),
     /// All notes for journal entries up to here have been made.
     Checkpoint {
         seq: u64,
@@ -272,6 +279,18 @@ pub enum CacheEvent {
     NotRemembered {
         id: CommandId,
         detail: String,
+    },
+    /// It can't be used: nothing is kept until it is open again. Said again when the reason is another.
+    Closed {
+        detail: String,
+    },
+    /// It is open again, and this is what is on disk: with an index where that is newer than what was in force, lost
+    /// where it is older (changes don't apply to it, a snapshot does). Recovered: how many records, and a sentence.
+    Opened {
+        position: Position,
+        index: Option<Box<Index>>,
+        is_lost: bool,
+        recovered: Vec<(u64, String)>,
     },
 }
 

@@ -80,6 +80,10 @@ pub struct SyncSession {
     snapshot: Option<Snapshot>,
     /// The snapshot that came into force last, by its name and what it was as of: repeats of its parts mean nothing.
     done: Option<(String, u64)>,
+    /// How far this controller has ever been, by its epoch: an older list is not taken again, whatever was lost.
+    floor: (u64, u64),
+    /// What is on disk is older than what is in force, so that no change applies to it.
+    base_is_lost: bool,
     /// The highest number seen, by its epoch: what is missing when it is above `applied`.
     seen: (u64, u64),
     /// A gap has been said.
@@ -98,14 +102,22 @@ pub struct SyncSession {
 }
 
 impl SyncSession {
-    pub fn new(position: Position) -> Self {
-        let want = if position.epoch == 0 { Want::Snapshot } else { Want::Nothing };
+    /// `floor`: the highest epoch there ever was here, and how far it was applied.
+    pub fn new(position: Position, floor: (u64, u64)) -> Self {
+        let floor = floor.max((position.epoch, position.applied));
+        let want = match position.epoch {
+            epoch if epoch == 0 || epoch < floor.0 => Want::Snapshot,
+            _ if position.applied < floor.1 => Want::Changes,
+            _ => Want::Nothing,
+        };
         SyncSession {
             position,
             want,
+            floor,
+            base_is_lost: false,
             snapshot: None,
             done: None,
-            seen: (0, 0),
+            seen: floor,
             in_gap: false,
             asked: Want::Nothing,
             ask_again: false,
@@ -160,8 +172,8 @@ impl SyncSession {
 
     pub fn receive(&mut self, now: Mono, feed: Feed) -> Step {
         let Feed { epoch, body } = feed;
-        if epoch < self.position.epoch {
-            return Step::Rejected(format!("epoch {epoch} is older than {}", self.position.epoch));
+        if epoch < self.floor.0 {
+            return Step::Rejected(format!("epoch {epoch} is older than {}", self.floor.0));
         }
         match body {
             Body::Changes { first, last, items } => self.changes(now, epoch, first, last, items),
@@ -196,7 +208,8 @@ impl SyncSession {
         if last <= applied {
             return Step::Repeat(format!("changes {first} to {last} came again, where {applied} is applied"));
         }
-        if self.waits_for_snapshot(now) {
+        // It is in the snapshot that was asked for.
+        if self.base_is_lost || self.waits_for_snapshot(now) {
             return Step::Nothing;
         }
         if first > applied + 1 {
@@ -234,8 +247,8 @@ impl SyncSession {
         if is_done && part.epoch == self.position.epoch && self.want != Want::Snapshot {
             return Step::Repeat(format!("part {} of a snapshot came again, which is in force", part.part));
         }
-        if part.epoch == self.position.epoch && part.last < self.position.applied {
-            let applied = self.position.applied;
+        if (part.epoch, part.last) < self.floor {
+            let applied = self.floor.1;
             return Step::Rejected(format!("a snapshot as of {}, where {applied} is applied", part.last));
         }
         let expected = match &self.snapshot {
@@ -262,6 +275,7 @@ impl SyncSession {
     /// A message's changes are on disk.
     pub fn applied(&mut self, now: Mono, position: Position) {
         self.position = position;
+        self.floor = self.floor.max((position.epoch, position.applied));
         self.settle(now);
     }
 
@@ -275,6 +289,7 @@ impl SyncSession {
 
     /// A snapshot is on disk and in force.
     pub fn in_force(&mut self, now: Mono, id: String, position: Position) {
+        self.base_is_lost = false;
         self.done = Some((id, position.applied));
         self.actions_refused = 0;
         self.snapshot = None;
@@ -292,6 +307,19 @@ impl SyncSession {
         let want = if self.snapshot.take().is_some() { Want::Snapshot } else { Want::Changes };
         if self.want != Want::Snapshot {
             self.set_want(now, want);
+        }
+    }
+
+    /// The cache is open again. `is_lost`: with something older than what is in force.
+    pub fn reopened(&mut self, now: Mono, position: Option<Position>, is_lost: bool) {
+        self.base_is_lost = is_lost;
+        match position {
+            Some(position) => self.applied(now, position),
+            None => self.settle(now),
+        }
+        if is_lost {
+            self.snapshot = None;
+            self.set_want(now, Want::Snapshot);
         }
     }
 

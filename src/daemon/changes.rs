@@ -6,7 +6,10 @@
 
 use std::collections::VecDeque;
 
-use crate::control::{CacheCommand, Note};
+use crate::{
+    control::{CacheCommand, Note},
+    drivers::store::cache::Job,
+};
 
 /// Notes that may wait. A door that is let in or locked a hundred times a minute needs more than an hour for them, and
 /// they are some 2 MiB.
@@ -14,7 +17,7 @@ const NOTES: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub struct Changes {
-    pub waiting: VecDeque<CacheCommand>,
+    pub waiting: VecDeque<Job>,
     /// A note was let go of: what the journal says after the last checkpoint is not all noted any more.
     is_behind: bool,
     pub dropped: u64,
@@ -23,7 +26,7 @@ pub struct Changes {
 impl Changes {
     pub fn push(&mut self, command: CacheCommand) {
         let CacheCommand::Note(note) = &command else {
-            self.waiting.push_back(command);
+            self.waiting.push_back(Job::Command(command));
             return;
         };
         if self.waiting.len() >= NOTES {
@@ -38,7 +41,7 @@ impl Changes {
         // A guest's note is a checkpoint, too.
         let is_checkpoint = matches!(note, Note::Checkpoint { .. } | Note::LetIn { .. });
         if !(self.is_behind && is_checkpoint) {
-            self.waiting.push_back(command);
+            self.waiting.push_back(Job::Command(command));
         }
     }
 

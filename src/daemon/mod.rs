@@ -11,6 +11,7 @@ mod serve;
 mod site;
 pub mod socket;
 mod start;
+mod stores;
 mod systemd;
 mod uplink;
 mod wiring;

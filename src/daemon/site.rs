@@ -66,6 +66,7 @@ struct Core {
     last_token: u64,
     dropped: Dropped,
     recorded: watch::Sender<u64>,
+    signed: watch::Sender<u64>,
     state_dir: PathBuf,
     levels: Levels,
     settings: Rc<Settings>,
@@ -132,6 +133,7 @@ impl Site {
             last_token: 0,
             dropped: Dropped::default(),
             recorded,
+            signed: watch::Sender::new(0),
             state_dir,
             levels,
             settings: Rc::new(settings),
@@ -299,6 +301,18 @@ impl Site {
         self.0.borrow().recorded.subscribe()
     }
 
+    /// The last `seq` whose hash was signed, and each newer one as it comes.
+    pub fn signed(&self) -> watch::Receiver<u64> {
+        self.0.borrow().signed.subscribe()
+    }
+
+    /// Has the journal's end signed.
+    pub fn sign_journal(&self) {
+        let mut core = self.0.borrow_mut();
+        core.keep_entry(JournalCommand::Sign);
+        core.hand_over();
+    }
+
     pub fn state_dir(&self) -> PathBuf {
         self.0.borrow().state_dir.clone()
     }
@@ -367,6 +381,8 @@ impl Core {
         self.hand_over();
         let recorded = self.controller.recorded();
         self.recorded.send_if_modified(|last| std::mem::replace(last, recorded) != recorded);
+        let signed = self.controller.checkpoint().map_or(0, |checkpoint| checkpoint.seq);
+        self.signed.send_if_modified(|last| std::mem::replace(last, signed) != signed);
         boards_were_told
     }
 

@@ -14,11 +14,14 @@
 
 pub mod permission;
 
+mod stores;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::stores::{StoreReport, VerifyQuery, VerifyReport};
 use crate::domain::{
     At, BoardId, BookingId, ClockTrust, Contact, ControllerId, CredentialId, Direction, DoorAlarm, DoorId,
     DoorMode, GrantId, HolderId, Kind, LockState, ReaderId, Status, Zone, ZoneId,
@@ -69,7 +72,15 @@ pub enum Request {
     /// Items: events as they stand in the journal, oldest first.
     Events(EventQuery),
     /// Done: [`VerifyReport`]; error `failed` names the first event that is wrong.
-    JournalVerify,
+    JournalVerify(VerifyQuery),
+    /// Items: lines of the journal as they stand in it, each as a text.
+    JournalExport {
+        /// Default: the first event kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<u64>,
+    },
+    /// Signs the end of the journal. Done: a `Checkpoint`.
+    JournalCheckpoint,
     /// Done: [`SyncReport`].
     Sync,
     /// Asks central for a snapshot. Done: [`SyncReport`].
@@ -192,6 +203,9 @@ pub struct StatusReport {
     pub clock: ClockReport,
     pub sync: SyncReport,
     pub journal: JournalReport,
+    /// Left out by a daemon that does not know it yet.
+    #[serde(default)]
+    pub store: StoreReport,
     pub doors: Vec<DoorReport>,
     pub readers: Vec<ReaderReport>,
     pub boards: Vec<BoardReport>,
@@ -448,25 +462,6 @@ pub struct ExplainReport {
     pub opens_at: Option<At>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closes_at: Option<At>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct VerifyReport {
-    pub journal: String,
-    pub events: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<u64>,
-    /// The last event's hash: note it elsewhere, and a rewritten journal is noticed.
-    pub hash: String,
-    /// Events that were never written because the disk failed for too long; the chain goes on over them.
-    #[serde(default, skip_serializing_if = "is_none")]
-    pub lost: u64,
-}
-
-fn is_none(count: &u64) -> bool {
-    *count == 0
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

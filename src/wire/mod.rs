@@ -2,6 +2,7 @@
 //! No I/O.
 
 pub mod canonical;
+pub mod checkpoint;
 pub mod command;
 pub mod control;
 pub mod feed;

@@ -5,7 +5,7 @@ mod tests;
 
 use serde::Serialize;
 
-use super::{Digest, stored::Position};
+use super::{Digest, checkpoint::Checkpoint, stored::Position};
 use crate::domain::{At, ClockTrust, Contact, ControllerId, DoorAlarm, DoorId, DoorMode, LockState};
 
 /// What the controller wants of central on `feed`.
@@ -78,6 +78,11 @@ pub struct Status {
     pub recorded: u64,
     pub acknowledged: u64,
     pub clock: Clock,
+    /// `good`, or `failing`: nothing that central changes can be kept.
+    pub store: &'static str,
+    /// The newest signature under the journal: who holds it notices one that was rewritten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// The clock as the wire names it; hold-over counts as trusted.

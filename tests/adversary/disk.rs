@@ -6,7 +6,7 @@ use latchd::{
     control::{
         Applied, CacheCommand, CacheEvent, Part, Removal, Replaced, Staged,
         commands_taken::CommandsTaken,
-        controller::{JournalEnd, Restored},
+        controller::{JournalEnd, Known, Restored},
         index::Index,
         let_in::LetIn,
     },
@@ -115,10 +115,11 @@ impl Disk {
                 seq,
                 acknowledged: self.acknowledged,
                 at,
-                on_disk: None,
+                ..JournalEnd::default()
             },
             modes: BTreeMap::new(),
             commands: CommandsTaken::default(),
+            known: Known::default(),
             remarks: Vec::new(),
         }
     }

@@ -112,7 +112,7 @@ impl World {
                 assert!(through <= self.central.ledger.len() as u64, "central has not stored that");
                 self.disk.acknowledged = through;
             }
-            JournalCommand::MarkLate { .. } | JournalCommand::Keep { .. } => {}
+            JournalCommand::MarkLate { .. } | JournalCommand::Keep { .. } | JournalCommand::Sign => {}
         }
     }
 

@@ -93,7 +93,9 @@ fn every_required_field_is_missed() {
         ("status", "offline"),
         ("door/entrance", "door"),
     ] {
-        for field in example(message).as_object().unwrap().keys() {
+        let right = example(message);
+        // A journal without an event has no signature under it yet.
+        for field in right.as_object().unwrap().keys().filter(|field| *field != "checkpoint") {
             let mut wrong = example(message);
             wrong.as_object_mut().unwrap().remove(field);
             assert!(!channel(topic).unwrap().faults(&wrong).is_empty(), "{message} without {field} is taken");

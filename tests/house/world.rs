@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use latchd::control::clock::{ClockSettings, Reading};
 use latchd::control::commands_taken::CommandsTaken;
-use latchd::control::controller::{JournalEnd, Restored};
+use latchd::control::controller::{JournalEnd, Known, Restored};
 use latchd::control::door::HELD_PULSE;
 use latchd::control::index::Index;
 use latchd::control::leaf::LeafRules;
@@ -402,9 +402,10 @@ fn restored(journal: &Journal) -> Restored {
         position: Position::default(),
         let_in: LetIn::default(),
         heard: Heard { central_at: At::parse(START).ok() },
-        journal: JournalEnd { id: "j".into(), seq, acknowledged: 0, at, on_disk },
+        journal: JournalEnd { id: "j".into(), seq, at, on_disk, ..JournalEnd::default() },
         modes: journal.modes(),
         commands: CommandsTaken::default(),
+        known: Known::default(),
         remarks: Vec::new(),
     }
 }

@@ -322,11 +322,25 @@ pub struct Events {
     pub limit: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum JournalVerb {
-    /// Checks the chain of hashes from the first kept event to the last
+    /// Checks the chain of hashes from the first kept event to the last, and the signatures under it
     #[command(after_help = help::VERIFY)]
-    Verify,
+    Verify {
+        /// Signatures kept elsewhere, a JSON object a line: of `journal checkpoint`, or central's `status` messages
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
+    },
+    /// Prints events as they stand in the journal, a JSON object a line
+    #[command(after_help = help::EXPORT)]
+    Export {
+        /// Only this event and those after it
+        #[arg(long, value_name = "SEQ")]
+        from: Option<u64>,
+    },
+    /// Signs the end of the journal and prints that, to be kept elsewhere
+    #[command(after_help = help::CHECKPOINT)]
+    Checkpoint,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

@@ -4,14 +4,14 @@ use latchd::{
     domain::{At, Uid},
     wire::control::{
         Code, CommandDone, CommandFailed, CredentialReport, EventQuery, ExplainQuery, ExplainReport,
-        GrantQuery, GrantReport, OrderQuery, Request, StatusReport, VerifyReport,
+        GrantQuery, GrantReport, OrderQuery, Request, StatusReport,
     },
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    args::{Args, DoorVerb, Events, Explain, Grants, JournalVerb, SyncVerb, Timed, Verb},
+    args::{Args, DoorVerb, Events, Explain, Grants, SyncVerb, Timed, Verb},
     batch,
     client::{Client, Patience},
     completions,
@@ -22,11 +22,11 @@ use super::{
     text::{self, Site, Style, rights::Asked},
 };
 
-struct Session {
-    client: Client,
-    out: Output,
-    style: Style,
-    json: bool,
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) out: Output,
+    pub(super) style: Style,
+    pub(super) json: bool,
     /// Asked once, when first needed.
     site: Option<Site>,
 }
@@ -86,7 +86,7 @@ impl Session {
             Verb::Explain(explain) if explain.batch => batch::run(&mut self.client, &mut self.out),
             Verb::Explain(explain) => self.explain(explain),
             Verb::Events(events) => self.events(events),
-            Verb::Journal(JournalVerb::Verify) => self.verify(),
+            Verb::Journal(verb) => self.journal(verb),
             // Done before there is a session.
             Verb::Completions { .. } | Verb::Man { .. } => Ok(()),
             Verb::Sync { verb: None } => self.single(Request::Sync, text::sync::sync),
@@ -147,7 +147,7 @@ impl Session {
         Ok(rows)
     }
 
-    fn done(&mut self, request: Request, patience: Patience) -> Result<Value, Failure> {
+    pub(super) fn done(&mut self, request: Request, patience: Patience) -> Result<Value, Failure> {
         self.client
             .ask(request, patience, &mut |_| Err(Failure::Unreadable("an item where none belongs".into())))
     }
@@ -230,15 +230,6 @@ impl Session {
         Ok(())
     }
 
-    fn verify(&mut self) -> Result<(), Failure> {
-        let answer = self.done(Request::JournalVerify, Patience::Long)?;
-        if self.json {
-            return self.out.json(&answer);
-        }
-        let report: VerifyReport = typed(answer)?;
-        self.out.text(&text::sync::verified(&report, self.style))
-    }
-
     fn door(&mut self, verb: DoorVerb) -> Result<(), Failure> {
         let (action, Timed { target, for_s }) = match verb.order() {
             Ok(order) => order,
@@ -282,7 +273,7 @@ impl Session {
     }
 }
 
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
+pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
     serde_json::from_value(value).map_err(|e| Failure::Unreadable(e.to_string()))
 }
 

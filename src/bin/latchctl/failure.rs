@@ -39,6 +39,8 @@ pub enum Failure {
     Usage(String),
     #[error("{failed} of {asked} {what}; each says why in its place")]
     Some { failed: u64, asked: u64, what: &'static str },
+    #[error("cannot compare with {}: {why}", .path.display())]
+    Checkpoints { path: PathBuf, why: String },
     #[error("cannot read standard input: {0}")]
     Input(io::Error),
     #[error("cannot {doing} {}: {error}", .path.display())]
@@ -73,8 +75,12 @@ impl Failure {
     pub fn status(&self) -> u8 {
         match self {
             Failure::EnoughSeen => 0,
-            Failure::Unreadable(_) | Failure::Some { .. } | Failure::Input(_) | Failure::Output(_) => 1,
-            Failure::File { .. } => 1,
+            Failure::Unreadable(_)
+            | Failure::Some { .. }
+            | Failure::File { .. }
+            | Failure::Checkpoints { .. }
+            | Failure::Input(_)
+            | Failure::Output(_) => 1,
             Failure::OtherProtocol(_) | Failure::Usage(_) => 2,
             Failure::Unreachable { .. }
             | Failure::Closed { .. }

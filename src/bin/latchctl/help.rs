@@ -49,11 +49,13 @@ Example:
   latchctl door lock-open-release entrance";
 
 pub const VERIFY: &str = "\
-What was rewritten as a whole verifies too: note the last hash elsewhere, and
-compare it.
+The chain shows what was altered within it. That all of it was written anew
+shows only against a signature from before: central gets one in each status
+message, `latchctl journal checkpoint` prints one.
 
-Example:
-  latchctl journal verify --json | jq -r .hash";
+Examples:
+  latchctl journal verify
+  latchctl journal verify --against /media/usb/oslo-1.checkpoints";
 
 pub const SYNC: &str = "\
 Examples:
@@ -78,3 +80,15 @@ same version writes the same pages, byte for byte.
 
 Example:
   latchctl man debian/man && man -l debian/man/latchctl.1";
+
+pub const EXPORT: &str = "\
+Each line is an event as it was recorded: its `hash` is the SHA-256 of the
+rest of it in canonical form (RFC 8785), its `prev` the hash before it.
+
+Examples:
+  latchctl journal export > oslo-1.jsonl
+  latchctl journal export --from 12000 | jq -r .type | sort | uniq -c";
+
+pub const CHECKPOINT: &str = "\
+Example:
+  latchctl journal checkpoint >> /media/usb/oslo-1.checkpoints";

@@ -21,6 +21,7 @@ mod client;
 mod completions;
 mod failure;
 mod help;
+mod journal;
 mod manual;
 mod moment;
 mod output;

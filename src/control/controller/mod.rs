@@ -15,6 +15,7 @@ mod reloads;
 mod remote;
 mod schedules;
 mod staleness;
+mod stores;
 mod syncing;
 mod taps;
 #[cfg(test)]
@@ -28,6 +29,8 @@ use std::{
 pub use queries::{ExplainError, Subject};
 use reloads::Configuration;
 use remote::Unanswered;
+use stores::CacheState;
+pub use stores::Known;
 use syncing::Delivery;
 
 use super::{
@@ -56,6 +59,7 @@ use crate::{
     },
     wire::{
         UidHasher,
+        checkpoint::Checkpoint,
         command::Command,
         outgoing::DoorState,
         stored::{Heard, Position, StoredModes},
@@ -73,6 +77,7 @@ pub struct Restored {
     /// What doors' modes were.
     pub modes: BTreeMap<DoorId, StoredModes>,
     pub commands: CommandsTaken,
+    pub known: Known,
     /// Things the journal should say about the start, such as a store that had to be set aside.
     pub remarks: Vec<EntryKind>,
 }
@@ -86,6 +91,8 @@ pub struct JournalEnd {
     pub acknowledged: u64,
     /// The latest trusted instant in it.
     pub at: Option<At>,
+    /// The newest signature under it.
+    pub checkpoint: Option<Checkpoint>,
     /// That all of it is on disk: what modes that keep a door open go on with.
     pub on_disk: Option<Recorded>,
 }
@@ -185,6 +192,9 @@ pub struct Controller {
     unanswered: BTreeMap<CommandId, Unanswered>,
     journal_id: String,
     journal_fault: Option<String>,
+    cache: CacheState,
+    /// The newest there is of the journal.
+    checkpoint: Option<Checkpoint>,
     /// Up to here damaged events of the journal have been said.
     unreadable_through: u64,
     next_seq: u64,
@@ -222,12 +232,13 @@ impl Controller {
         restored: Restored,
         reading: Reading,
     ) -> (Self, Vec<Action>) {
-        let mut clock = ClockWatch::new(settings.clock, restored.journal.at);
+        let Known { floor, latest, closed, .. } = restored.known;
+        let mut clock = ClockWatch::new(settings.clock, restored.journal.at.max(latest));
         let (now, why) = clock.judge(reading);
         let mut controller = Controller {
             clock_said: (ClockTrust::Trusted, ""),
             stale: false,
-            sync: SyncSession::new(restored.position),
+            sync: SyncSession::new(restored.position, floor),
             outbox: Outbox::new(restored.journal.seq, restored.journal.acknowledged),
             uplink: Link { detail: Some("not connected yet".into()), ..Link::default() },
             certificates: Vec::new(),
@@ -242,6 +253,8 @@ impl Controller {
             unanswered: BTreeMap::new(),
             journal_id: restored.journal.id,
             journal_fault: None,
+            cache: CacheState::at_start(now, closed),
+            checkpoint: restored.journal.checkpoint,
             unreadable_through: 0,
             next_seq: restored.journal.seq + 1,
             doors: (0..settings.doors.len()).map(|n| Door::new(n as u16)).collect(),
@@ -298,6 +311,7 @@ impl Controller {
     pub fn handle(&mut self, reading: Reading, event: Event) -> Vec<Action> {
         let (now, why) = self.clock.judge(reading);
         self.note_clock(now, why);
+        self.settle_commands(now);
         // Before all else: nothing may be done for a mode or an alarm that is over.
         self.keep_schedules(now);
         self.end_modes(now);
@@ -357,6 +371,10 @@ impl Controller {
                 self.outbox.recorded(recorded.seq());
                 self.release_recorded(now, recorded);
                 self.answer_recorded(recorded);
+                self.want_status(now);
+            }
+            JournalEvent::Checkpoint(checkpoint) => {
+                self.checkpoint = Some(checkpoint);
                 self.want_status(now);
             }
             JournalEvent::Lost { count, detail } => {

@@ -35,6 +35,8 @@ impl Controller {
             recorded: self.outbox.recorded_through(),
             acknowledged: self.outbox.acknowledged_through(),
             clock: now.trust.into(),
+            store: self.store_state(),
+            checkpoint: self.checkpoint.clone(),
         }));
     }
 }

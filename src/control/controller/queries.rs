@@ -54,6 +54,7 @@ impl Controller {
                 acknowledged: self.outbox.acknowledged_through(),
                 fault: self.journal_fault.clone(),
             },
+            store: self.store_report(),
             doors: self.door_reports(),
             readers: self.reader_reports(reading),
             boards: self.board_reports(),

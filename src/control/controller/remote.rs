@@ -12,6 +12,7 @@
 use super::{Controller, Who};
 use crate::{
     control::{
+        commands_taken::AHEAD_S,
         event::{Action, CacheCommand, OperatorAnswer, UplinkCommand},
         index::DoorNo,
         refusals::Refused,
@@ -22,8 +23,6 @@ use crate::{
 
 /// Longest time from `issued_at` to `expires_at`, in seconds (wire).
 const LONGEST_LIFE_S: i64 = 300;
-/// How far ahead of our clock central's may be, in seconds: both are synchronised, or held over for a while.
-const AHEAD_S: i64 = 60;
 
 /// `reason` of what was done, and of what was done only at some of the doors.
 const DONE: &str = "done";
@@ -34,6 +33,8 @@ const PARTLY: &str = "partly";
 enum Refusal {
     #[error("it was taken before")]
     Duplicate,
+    #[error("it may have been taken before: what was remembered was lost after it was issued")]
+    Forgotten,
     #[error("the clock is not trusted, so whether it is still in time can't be known")]
     ClockUntrusted,
     #[error("it expired at {0}")]
@@ -105,6 +106,9 @@ impl Controller {
         }
         if *expires_at <= now.wall {
             return Err(Refusal::Expired(*expires_at));
+        }
+        if self.commands.may_be_forgotten(*issued_at) {
+            return Err(Refusal::Forgotten);
         }
         if *expires_at > issued_at.plus_s(LONGEST_LIFE_S) {
             return Err(Refusal::LivesTooLong);
@@ -309,6 +313,7 @@ impl Reason for Refusal {
     fn reason(&self) -> &'static str {
         match self {
             Refusal::Duplicate => "duplicate",
+            Refusal::Forgotten => "store_recovered",
             Refusal::ClockUntrusted => "clock_untrusted",
             Refusal::Expired(_) => "expired",
             Refusal::LivesTooLong => "expires_too_late",

@@ -174,12 +174,19 @@ impl Controller {
         let token = match what {
             CacheEvent::Remembered { id } => return self.remembered(now, &id),
             CacheEvent::NotRemembered { id, detail } => return self.not_remembered(now, &id, detail),
+            CacheEvent::Closed { detail } => return self.cache_closed(now, detail),
+            CacheEvent::Opened { position, index, is_lost, recovered } => {
+                return self.cache_opened(now, position, index, is_lost, recovered);
+            }
             CacheEvent::Applied(_) | CacheEvent::Staged(_) | CacheEvent::Failed { .. } => {
                 self.at_cache.take()
             }
         };
         match what {
-            CacheEvent::Remembered { .. } | CacheEvent::NotRemembered { .. } => {}
+            CacheEvent::Remembered { .. }
+            | CacheEvent::NotRemembered { .. }
+            | CacheEvent::Closed { .. }
+            | CacheEvent::Opened { .. } => {}
             CacheEvent::Applied(applied) => self.applied(now, applied),
             CacheEvent::Staged(staged) => self.staged(now, staged),
             CacheEvent::Failed { detail } => {

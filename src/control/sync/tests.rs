@@ -20,7 +20,7 @@ fn position(epoch: u64, applied: u64) -> Position {
 }
 
 fn session() -> SyncSession {
-    SyncSession::new(position(EPOCH, APPLIED))
+    SyncSession::new(position(EPOCH, APPLIED), (0, 0))
 }
 
 fn read(message: serde_json::Value) -> Feed {
@@ -92,7 +92,7 @@ fn a_partly_known_message_is_applied_from_where_it_is_new() {
 
 #[test]
 fn a_controller_with_nothing_wants_a_snapshot() {
-    let mut new = SyncSession::new(Position::default());
+    let mut new = SyncSession::new(Position::default(), (0, 0));
     assert_eq!(new.want(), Want::Snapshot);
     assert_eq!(outcome(&mut new, changes(1, 1, 1)).1, "snapshot");
     assert_eq!(outcome(&mut new, part(1, 5, "s-1", 1, 1)).0, "stage s-1 1/1");
@@ -211,7 +211,7 @@ fn sent(session: &mut SyncSession, from_ms: u64, to_ms: u64) -> Vec<u64> {
 
 #[test]
 fn an_unanswered_want_is_repeated_after_1_s_doubling_to_60() {
-    let mut s = SyncSession::new(Position::default());
+    let mut s = SyncSession::new(Position::default(), (0, 0));
     assert_eq!(s.deadline(), None, "no connection");
     s.connected(at(0), true);
     let times = sent(&mut s, 0, 250_000);
@@ -220,7 +220,7 @@ fn an_unanswered_want_is_repeated_after_1_s_doubling_to_60() {
 
 #[test]
 fn a_new_connection_asks_at_once_and_begins_to_double_again() {
-    let mut s = SyncSession::new(Position::default());
+    let mut s = SyncSession::new(Position::default(), (0, 0));
     s.connected(at(0), true);
     sent(&mut s, 0, 20_000);
     s.disconnected();
@@ -250,7 +250,7 @@ fn after_applied_messages_sync_waits_for_its_second() {
 
 #[test]
 fn while_parts_come_in_the_snapshot_is_not_asked_for_again() {
-    let mut s = SyncSession::new(Position::default());
+    let mut s = SyncSession::new(Position::default(), (0, 0));
     s.connected(at(0), true);
     sent(&mut s, 0, 0);
     let mut now = 500;

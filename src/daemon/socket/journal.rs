@@ -1,30 +1,40 @@
 //! Requests about the journal. Its files are read on the blocking pool: doors never wait for a disk.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use serde_json::Value;
 
-use super::session::{Done, Gone, Lines, item};
+use super::session::{Done, Gone, Lines, item, json, stopping};
 use crate::{
     daemon::site::Site,
     domain::At,
     drivers::store::journal::reader::{Line, Reader, Verified},
-    wire::control::{Code, EventQuery, Refusal, VerifyReport},
+    wire::control::{Code, EventQuery, Refusal, StatusReport, VerifyQuery, VerifyReport},
 };
 
 /// Events read at a time.
 const SLICE: usize = 1000;
 
-pub async fn verify(site: &Site) -> Done {
-    let (through, journal) = site.look(|c, reading| {
-        let report = c.status_report(reading).journal;
-        (report.recorded, report.journal)
+/// How long a signature may take, on a disk that is slow.
+const SIGN_WITHIN: Duration = Duration::from_secs(8);
+
+pub async fn verify(site: &Site, query: VerifyQuery) -> Done {
+    let (through, journal, controller) = site.look(|c, reading| {
+        let StatusReport { journal, controller, .. } = c.status_report(reading);
+        (journal.recorded, journal.journal, controller)
     });
     let reader = Reader::of_state(&site.state_dir());
-    let checked = tokio::task::spawn_blocking(move || reader.verify(through)).await;
+    let asked = query.against.len() as u64;
+    let id = journal.clone();
+    let checked =
+        tokio::task::spawn_blocking(move || reader.verify_signed(through, (&id, &controller), query.against))
+            .await;
     match checked {
-        Ok(Ok(Verified { events, first, last, lost })) => {
+        Ok(Ok(Verified { events, first, last, lost, signed, not_kept })) => {
             let report = VerifyReport {
+                checkpoints: signed,
+                against: asked - not_kept,
+                not_kept,
                 journal,
                 events,
                 first,
@@ -37,6 +47,41 @@ pub async fn verify(site: &Site) -> Done {
         Ok(Err(error)) => Err(Refusal::new(Code::Failed, format!("the journal is not whole: {error}"))),
         Err(error) => Err(Refusal::new(Code::Failed, format!("the journal could not be checked: {error}"))),
     }
+}
+
+/// Signs the journal's end as it is now.
+pub async fn checkpoint(site: &Site) -> Done {
+    let through = site.look(|c, _| c.recorded());
+    if through == 0 {
+        return Err(Refusal::new(Code::Failed, "there is no event yet that could be signed"));
+    }
+    let mut signed = site.signed();
+    site.sign_journal();
+    let made = tokio::time::timeout(SIGN_WITHIN, signed.wait_for(|seq| *seq >= through)).await;
+    match (made, site.look(|c, _| c.checkpoint().cloned())) {
+        (Ok(Ok(_)), Some(checkpoint)) => Ok(json(checkpoint)),
+        (Ok(Err(_)), _) => Err(stopping()),
+        (Ok(Ok(_)) | Err(_), _) => {
+            let why = "the journal was not signed in time; its disk may be failing (latchctl status)";
+            Err(Refusal::new(Code::Failed, why))
+        }
+    }
+}
+
+/// Lines as they stand in the files, damaged ones too.
+pub async fn export(lines: &mut Lines, site: &Site, from: Option<u64>) -> Result<Done, Gone> {
+    let through = site.look(|c, _| c.recorded());
+    let mut reader = Reader::of_state(&site.state_dir());
+    let mut next = from.unwrap_or(0);
+    while next <= through {
+        let (read, came_to) = slice(reader, next, through).await;
+        reader = read.0;
+        for line in read.1 {
+            item(lines, line.text).await?;
+        }
+        next = came_to;
+    }
+    Ok(Ok(serde_json::json!({ "through": through })))
 }
 
 pub async fn events(lines: &mut Lines, site: &Site, query: EventQuery) -> Result<Done, Gone> {

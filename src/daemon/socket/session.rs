@@ -148,7 +148,9 @@ async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request
             let asked = site.request(by.to_owned(), OperatorRequest::Resync).await;
             asked.map_err(|_| stopping()).map(|_| json(site.look(|c, _| c.sync_report())))
         }
-        Request::JournalVerify => journal::verify(site).await,
+        Request::JournalVerify(query) => journal::verify(site, query).await,
+        Request::JournalExport { from } => return journal::export(lines, site, from).await,
+        Request::JournalCheckpoint => journal::checkpoint(site).await,
         Request::Events(query) => return journal::events(lines, site, query).await,
     })
 }

@@ -7,6 +7,8 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::cache::takes_nothing;
+
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     #[error("can't open the lock {path}: {error}; is the state directory writable for this user?")]
@@ -24,12 +26,15 @@ pub struct StateLock {
 impl StateLock {
     pub fn take(state_dir: &Path) -> Result<Self, LockError> {
         let path = state_dir.join("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|error| LockError::Open { path: path.clone(), error })?;
+        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let opened = opened.or_else(|error| {
+            if !takes_nothing(&error) {
+                return Err(error);
+            }
+            // A disk that takes nothing can be locked all the same: the file if it is there, else its directory.
+            File::open(&path).or_else(|_| File::open(state_dir))
+        });
+        let file = opened.map_err(|error| LockError::Open { path: path.clone(), error })?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| LockError::Held { path })?;
         Ok(StateLock { _file: file })
     }

@@ -17,7 +17,9 @@ impl Request {
             | Request::Grants(_)
             | Request::Explain(_)
             | Request::Events(_)
-            | Request::JournalVerify
+            | Request::JournalVerify(_)
+            | Request::JournalExport { .. }
+            | Request::JournalCheckpoint
             | Request::Sync => Role::Observer,
             Request::DoorOrder { order, .. } | Request::DoorOrderAll(order) => of_order(&order.action),
             Request::SyncResync => Role::Technician,
@@ -36,7 +38,9 @@ impl Request {
             Request::Grants(_) => "grants",
             Request::Explain(_) => "explain",
             Request::Events(_) => "events",
-            Request::JournalVerify => "journal_verify",
+            Request::JournalVerify(_) => "journal_verify",
+            Request::JournalExport { .. } => "journal_export",
+            Request::JournalCheckpoint => "journal_checkpoint",
             Request::Sync => "sync",
             Request::SyncResync => "resync",
         }
@@ -54,7 +58,9 @@ impl Request {
             | Request::Credentials { .. }
             | Request::Grants(_)
             | Request::Events(_)
-            | Request::JournalVerify
+            | Request::JournalVerify(_)
+            | Request::JournalExport { .. }
+            | Request::JournalCheckpoint
             | Request::Sync
             | Request::SyncResync => None,
         }

@@ -9,7 +9,7 @@ use crate::{
     },
     wire::control::{
         BoardReport, CertificateReport, ClockReport, DoorReport, FireReport, JournalReport, ReaderReport,
-        SyncReport,
+        StoreReport, SyncReport,
     },
 };
 
@@ -54,6 +54,7 @@ fn status() -> StatusReport {
             acknowledged: 93,
             fault: Some("no space".into()),
         },
+        store: StoreReport::default(),
         doors: vec![DoorReport {
             door: DoorId::new("entrance").unwrap(),
             name: "The \"entrance\"".into(),

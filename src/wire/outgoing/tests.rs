@@ -51,12 +51,14 @@ fn status_tells_versions_and_positions() {
         recorded: 501,
         acknowledged: 498,
         clock: ClockTrust::Holdover.into(),
+        store: "good",
+        checkpoint: None,
     };
     check(
         &to_json(&status),
         json!({"controller": "oslo-1", "online": true, "since": "2026-11-23T08:31:07.412Z", "version": "0.1.0",
             "epoch": 3, "applied": 1203, "journal": "6f", "recorded": 501, "acknowledged": 498,
-            "clock": "trusted"}),
+            "clock": "trusted", "store": "good"}),
     );
     assert_eq!(json!(Clock::from(ClockTrust::Untrusted)), "untrusted");
     assert_eq!(json!(Clock::from(ClockTrust::Trusted)), "trusted");

@@ -52,6 +52,8 @@ pub fn failing() -> StatusReport {
     value["clock"] = json!({"trust": "untrusted", "detail": "not synchronised since the start"});
     value["journal"]["fault"] = json!("no space left on /var/lib/latchd");
     value["journal"]["acknowledged"] = json!(480);
+    value["store"] =
+        json!({"state": "failing", "since": "2026-11-23T07:12:00Z", "detail": "no space left on device"});
     value["sync"] = json!({"connected": false, "broker": "mqtts://broker.example:8883",
         "since": "2026-11-21T20:10:00Z", "detail": "connection refused", "epoch": 3, "applied": 1203,
         "want": "changes", "rejected": 2, "refused": {"records": 2, "signature": 1}, "credentials": 812, "grants": 2100, "digest": "c0ff",

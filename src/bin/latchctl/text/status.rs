@@ -2,7 +2,7 @@
 
 use latchd::{
     domain::{ClockTrust, DoorAlarm},
-    wire::control::{BoardReport, DoorReport, ReaderReport, RestartsReport, StatusReport},
+    wire::control::{BoardReport, DoorReport, ReaderReport, RestartsReport, StatusReport, StoreReport},
 };
 
 use super::{
@@ -60,6 +60,7 @@ fn problems(report: &StatusReport, site: &Site, style: Style) -> String {
     if let Some(fault) = &report.journal.fault {
         found.push(Problem::bad(format!("journal: {fault}")));
     }
+    found.extend(store_problem(&report.store, site));
     found.extend(own_problems(report, site));
     found.splice(0..0, fire_problem(report, site));
     found.extend(clock_problem(report));
@@ -168,6 +169,13 @@ fn clock_problem(report: &StatusReport) -> Option<Problem> {
     }
 }
 
+/// Doors go on as they were; what central changes meanwhile does not reach them.
+fn store_problem(store: &StoreReport, site: &Site) -> Option<Problem> {
+    let why = store.detail.as_ref().filter(|_| store.state != "good")?;
+    let since = store.since.map(|t| format!(" since {}", site.brief(t))).unwrap_or_default();
+    Some(Problem::bad(format!("store failing{since}, doors go on from memory, no change is taken: {why}")))
+}
+
 fn sync_problems(report: &StatusReport, site: &Site) -> Vec<Problem> {
     let sync = &report.sync;
     let mut found = Vec::new();
@@ -224,9 +232,15 @@ fn rest(report: &StatusReport, site: &Site, style: Style) -> String {
             ("central", sync::heard(&report.sync, site).into()),
             ("clock", Cell::toned(tone, &format!("{trust}: {}", report.clock.detail))),
             ("journal", journal.into()),
+            ("store", store(&report.store)),
         ],
         style,
     )
+}
+
+fn store(store: &StoreReport) -> Cell {
+    let tone = if store.state == "good" { Tone::Plain } else { Tone::Bad };
+    Cell::toned(tone, &store.state)
 }
 
 fn connected(links: impl Iterator<Item = bool>) -> Cell {
@@ -265,6 +279,7 @@ mod tests {
         central   last heard 12 s ago (08:59:48)
         clock     trusted: synchronised, off by 0.2 ms
         journal   501 recorded, 501 acknowledged by central, 0 waiting
+        store     good
         ");
     }
 
@@ -300,6 +315,7 @@ mod tests {
         central   never heard
         clock     trusted: synchronised
         journal   0 recorded, 0 acknowledged by central, 0 waiting
+        store     good
         ");
     }
 
@@ -308,13 +324,13 @@ mod tests {
         insta::assert_snapshot!(status(&samples::failing(), PLAIN), @r"
         oslo-1 · latchd 0.1.0 · Mon 2026-11-23 09:00:00 CET · up 3 h 12 min
 
-        10 things need attention:
+        11 things need attention:
           ! door Møterom 4 (room-4): forced open
           ! door Cellar (cellar): lock fault: coil 2 did not read back as driven
           ! board board-2 (modbus+tcp://10.0.0.21:502) lost since 00:00: no route to host
           ! reader room-4-in (pn532 at door room-4, in) lost since 08:12: no answer on /dev/ttyUSB0
           ! journal: no space left on /var/lib/latchd
-          and 5 more, below or in latchctl doors and readers
+          and 6 more, below or in latchctl doors and readers
 
         DOOR      NAME           MODE      LOCK      CONTACT  ALARM        LAST LET IN (CET)
         room-4    Møterom 4      locked    secure    open     forced open
@@ -329,6 +345,7 @@ mod tests {
         central   last heard 1 d 11 h ago (Sat 21 Nov 21:09:58), longer ago than sync.stale_after_s
         clock     untrusted: not synchronised since the start
         journal   501 recorded, 480 acknowledged by central, 21 waiting
+        store     failing
         ");
     }
 
@@ -340,7 +357,7 @@ mod tests {
             .map(|n| DoorReport { door: format!("d-{n:03}").parse().unwrap(), ..door.clone() })
             .collect();
         let text = status(&report, PLAIN);
-        assert!(text.lines().count() <= 23, "{text}");
+        assert!(text.lines().count() <= 24, "{text}");
         assert!(text.contains("and 97 more: see latchctl doors\n"), "{text}");
     }
 }

@@ -140,8 +140,24 @@ pub fn verified(report: &VerifyReport, style: Style) -> String {
             format!("{}; see latchctl events --type journal\n", style.paint(Tone::Warning, &lost))
         }
     };
+    let signed = match (report.checkpoints, report.against) {
+        (0, _) => "no signature stands under it yet".to_owned(),
+        (all, 0) => format!("{} under it agree", count(all, "signature")),
+        (all, given) => format!("{} under it agree, {given} of them from the file", count(all, "signature")),
+    };
+    let not_kept = match report.not_kept {
+        0 => String::new(),
+        n => {
+            let said = format!(
+                "{} of the file can't be compared: those events are no longer kept",
+                count(n, "signature")
+            );
+            format!("{}\n", style.paint(Tone::Warning, &said))
+        }
+    };
     format!(
-        "{intact}: {}, {first} to {last}, journal {}\n{lost}last hash {}\nnote it elsewhere, and a rewritten journal is noticed\n",
+        "{intact}: {}, {first} to {last}, journal {}\n{lost}{signed}\n{not_kept}last hash {}\n\
+         latchctl journal checkpoint signs it: kept elsewhere, a rewritten journal is noticed\n",
         count(report.events, "event"),
         tame(&report.journal),
         tame(&report.hash),
@@ -223,17 +239,23 @@ mod tests {
             last,
             hash: "51fe".into(),
             lost,
+            checkpoints: u64::from(first.is_some()) * 2,
+            against: lost / 3,
+            not_kept: lost / 3,
         };
         let all = [report(Some(1), Some(501), 0), report(Some(1), Some(504), 3), report(None, None, 0)];
         let all: String = all.iter().map(|report| verified(report, PLAIN)).collect();
         insta::assert_snapshot!(all, @r"
         the chain is intact: 501 events, 1 to 501, journal 6f1c
+        2 signatures under it agree
         last hash 51fe
-        note it elsewhere, and a rewritten journal is noticed
+        latchctl journal checkpoint signs it: kept elsewhere, a rewritten journal is noticed
         the chain is intact: 501 events, 1 to 504, journal 6f1c
         3 events could not be written while the disk failed; see latchctl events --type journal
+        2 signatures under it agree, 1 of them from the file
+        1 signature of the file can't be compared: those events are no longer kept
         last hash 51fe
-        note it elsewhere, and a rewritten journal is noticed
+        latchctl journal checkpoint signs it: kept elsewhere, a rewritten journal is noticed
         journal 6f1c is empty
         ");
     }

@@ -13,6 +13,7 @@ mod passages;
 mod reloads;
 mod remote;
 mod schedules;
+mod stores;
 mod strikes;
 mod time;
 mod walk;
@@ -21,7 +22,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{Controller, JournalEnd, Restored, doors::entry_of};
+use super::{Controller, JournalEnd, Known, Restored, doors::entry_of};
 use crate::{
     control::{
         Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Inputs, JournalCommand,
@@ -44,7 +45,7 @@ use crate::{
         Digest, UidHasher,
         feed::{Ack, MessageError, feed},
         record::record,
-        stored::{Heard, Position, StoredModes},
+        stored::{CommandsFrom, Heard, Position, StoredModes},
     },
 };
 
@@ -80,6 +81,8 @@ struct Start {
     journal: JournalEnd,
     modes: BTreeMap<DoorId, StoredModes>,
     commands: Vec<(CommandId, At)>,
+    commands_from: CommandsFrom,
+    known: Known,
     synchronised: bool,
     wall_off_s: i64,
 }
@@ -93,6 +96,8 @@ impl Default for Start {
             journal: JournalEnd { id: JOURNAL.into(), ..JournalEnd::default() },
             modes: BTreeMap::new(),
             commands: Vec::new(),
+            commands_from: CommandsFrom::Ever,
+            known: Known::default(),
             synchronised: true,
             wall_off_s: 0,
         }
@@ -112,10 +117,11 @@ impl Rig {
             index.apply(None, Some(&record(&value, &hasher).unwrap()));
         }
         let reading = read(START_MONO, start.wall_off_s, start.synchronised);
-        let Start { position, let_in, heard, journal, modes, commands, synchronised, wall_off_s } = start;
-        let commands = CommandsTaken::new(commands);
+        let Start { position, let_in, heard, journal, modes, commands, commands_from, known, .. } = start;
+        let Start { synchronised, wall_off_s, .. } = start;
+        let commands = CommandsTaken::new(commands, commands_from);
         let remarks = Vec::new();
-        let restored = Restored { index, position, let_in, heard, journal, modes, commands, remarks };
+        let restored = Restored { index, position, let_in, heard, journal, modes, commands, known, remarks };
         let (controller, started) = Controller::new(settings, hasher.clone(), restored, reading);
         Rig { controller, hasher, mono: START_MONO, wall_off_s, synchronised, started }
     }
@@ -370,6 +376,7 @@ fn line(action: &Action) -> String {
         Action::Journal(JournalCommand::Acknowledged { through }) => format!("acknowledged {through}"),
         Action::Journal(JournalCommand::Keep { .. }) => "keep".into(),
         Action::Cache(CacheCommand::Doors(doors)) => format!("{} doors", doors.len()),
+        Action::Journal(JournalCommand::Sign) => "sign the journal".into(),
         Action::Cache(CacheCommand::Apply { applied, rejected, items, .. }) => {
             format!("apply to {applied}: {} taken, {rejected} refused", items.len())
         }
@@ -379,6 +386,7 @@ fn line(action: &Action) -> String {
         Action::Cache(CacheCommand::Remember { id, .. }) => format!("remember {id}"),
         Action::Cache(CacheCommand::Note(note)) => match note {
             Note::Heard(_) => "note heard".into(),
+            Note::CommandsFrom(from) => format!("note commands from {from:?}"),
             Note::Checkpoint { seq } => format!("note checkpoint {seq}"),
             Note::LetIn { booking, holder, seq, .. } => format!("note {holder} let in on {booking} by {seq}"),
             Note::Forget { booking } => format!("forget {booking}"),

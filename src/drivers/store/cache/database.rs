@@ -1,27 +1,31 @@
-//! The database: opening it (and what is done when that fails), generations, staging, notes.
+//! The database: opening it, generations, staging, notes. What is done when that fails is the keeper's.
 
 use std::{
-    collections::BTreeMap,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
 use sled::{Batch, Db, Tree};
 
-use super::{CacheError, Config, records};
+use super::{
+    CacheError, Config,
+    copy::GoodCopy,
+    migrate,
+    records::{self, Written},
+    small::{KEY_CONTROLLER, KEY_GENERATION, KEY_SCHEMA, KEY_UID_CHECK, Kept, Small, Trees, get, put},
+};
 use crate::{
     control::{
         Applied, Note, Part, Removal, Staged, commands_taken,
         index::{Index, Owners},
-        let_in::LetIn,
     },
-    domain::{At, BookingId, CommandId, DoorId, HolderId, Record, UidHash, ZoneId},
+    domain::{At, CommandId, DoorId, Record, UidHash, ZoneId},
     wire::{
         Digest,
         feed::Sealed,
-        stored::{Heard, Position, SCHEMA, StoredModes, decode, encode},
+        stored::{Position, SCHEMA, StoredRecord, decode, encode},
     },
 };
 
@@ -37,23 +41,15 @@ const RECORDS: &str = "records.";
 const TRIES: u32 = 100;
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
-const KEY_SCHEMA: &str = "schema";
-const KEY_CONTROLLER: &str = "controller";
-const KEY_UID_CHECK: &str = "uid_check";
-const KEY_GENERATION: &str = "generation";
-const KEY_HEARD: &str = "heard";
-const KEY_CHECKPOINT: &str = "checkpoint";
+/// Records put back from a copy between two barriers: fewer than a power cut could hurt, and little memory.
+const REFILL: usize = 250;
 
 #[derive(Debug)]
 pub struct Database {
     config: Config,
     path: PathBuf,
     db: Db,
-    meta: Tree,
-    let_in: Tree,
-    modes: Tree,
-    /// Ids of commands, with when they expire.
-    commands: Tree,
+    trees: Trees,
     generation: u64,
     records: Tree,
     position: Position,
@@ -85,72 +81,101 @@ impl Staging {
 pub struct Loaded {
     pub index: Index,
     pub position: Position,
-    pub let_in: LetIn,
-    pub heard: Heard,
-    pub modes: BTreeMap<DoorId, StoredModes>,
-    /// Ids of commands that were taken, and when they expire.
-    pub commands: Vec<(CommandId, At)>,
-    /// Journal entries after this one may say more about who has been let in, and about doors' modes.
-    pub checkpoint: u64,
-    /// Why the cache had to be set aside, if it had: a sentence for the journal.
-    pub recovered: Option<String>,
+    pub kept: Kept,
+    /// What had to be recovered, for the journal.
+    pub recovered: Vec<Recovered>,
+    /// Why it is not on disk, where it is not: doors go on from memory, and nothing that central changes is kept.
+    pub closed: Option<String>,
+}
+
+/// Something of the store that was lost or damaged, and what is used instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// Records in force now.
+    pub count: u64,
+    pub detail: String,
 }
 
 impl Database {
-    /// Opens the cache and reads it. One that can't be read is set aside, never deleted, and an empty one begun: its
-    /// position then asks central for a snapshot.
-    pub fn open(config: Config) -> Result<(Self, Loaded), CacheError> {
-        let path = config.state_dir.join("cache");
-        match patiently(&config, &path) {
-            Ok(opened) => Ok(opened),
-            Err(error) if !error.is_damage() => Err(error),
-            Err(error) => {
-                let aside = set_aside(&path)?;
-                let said =
-                    format!("{error}; set aside as {}, asking central for a snapshot", aside.display());
-                tracing::error!(%error, aside = %aside.display(), "the cache can't be read");
-                let (database, mut loaded) = guarded(&config, &path)?;
-                loaded.recovered = Some(said);
-                Ok((database, loaded))
+    /// Opens the cache and reads it, or makes one. What can't be read is an error; a panic inside sled (known of damaged
+    /// files) is one, too.
+    pub fn open(config: &Config) -> Result<(Self, Loaded), CacheError> {
+        for _ in 0..TRIES {
+            match guarded(config) {
+                // sled lets go of its files some time after it was dropped.
+                Err(error) if error.is_in_use() => std::thread::park_timeout(BETWEEN_TRIES),
+                outcome => return outcome,
             }
         }
+        guarded(config)
     }
 
-    fn open_at(config: Config, path: &Path) -> Result<Self, CacheError> {
+    fn open_at(config: Config) -> Result<Self, CacheError> {
+        let path = config.path();
         let was_there = path.join("db").exists() || path.join("conf").exists();
         let db = sled::Config::new()
-            .path(path)
+            .path(&path)
             .cache_capacity(PAGE_CACHE_BYTES)
             .open()
-            .map_err(CacheError::sled("opened"))?;
-        let open = |name: String| db.open_tree(name).map_err(CacheError::sled("opened"));
-        let (meta, let_in, modes) = (open("meta".into())?, open("let_in".into())?, open("modes".into())?);
-        let commands = open("commands".into())?;
-        check_owner(&meta, &config, was_there)?;
-        let generation = number(&meta, KEY_GENERATION)?;
-        let records = open(tree_name(generation))?;
+            .map_err(CacheError::opened(&path))?;
+        let trees = Trees::open(&db)?;
+        check_owner(&db, &trees.meta, &config, was_there)?;
+        let generation = get(&trees.meta, KEY_GENERATION)?.unwrap_or(0);
+        let records = db.open_tree(tree_name(generation)).map_err(CacheError::sled("opened"))?;
         let position = match records::position(&records)? {
             Some(position) => position,
             None if generation == 0 => Position::default(),
             None => return Err(CacheError::Damaged("its records are gone".into())),
         };
-        let path = path.to_owned();
-        let database = Database {
-            config,
-            path,
-            db,
-            meta,
-            let_in,
-            modes,
-            commands,
-            generation,
-            records,
-            position,
-            staging: None,
-        };
+        let database = Database { config, path, db, trees, generation, records, position, staging: None };
         database.drop_other_generations()?;
         database.flush()?;
         Ok(database)
+    }
+
+    /// Fills an empty cache from a copy, durably.
+    pub fn fill(&mut self, copy: &GoodCopy) -> Result<(), CacheError> {
+        let generation = self.generation + 1;
+        let tree = self.db.open_tree(tree_name(generation)).map_err(CacheError::sled("opened"))?;
+        tree.clear().map_err(CacheError::sled("cleared"))?;
+        let mut pairs = Vec::new();
+        for pair in copy.records()? {
+            pairs.push(pair?);
+            if pairs.len() >= REFILL {
+                records::put_back(&tree, &pairs, None)?;
+                self.flush()?;
+                pairs.clear();
+            }
+        }
+        records::put_back(&tree, &pairs, Some(&copy.end.position))?;
+        let mut small = copy.small.clone();
+        small.doubt_commands()?;
+        small.write(&self.db)?;
+        put(&self.trees.meta, KEY_GENERATION, &generation)?;
+        self.flush()?;
+        (self.generation, self.records, self.position) = (generation, tree, copy.end.position);
+        self.drop_other_generations()
+    }
+
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// The tree of records in force, and its generation.
+    pub fn records(&self) -> (&Tree, u64) {
+        (&self.records, self.generation)
+    }
+
+    /// All but the records.
+    pub fn small(&self) -> Result<Small, CacheError> {
+        Small::of(&self.db, |name| name.starts_with(RECORDS))
+    }
+
+    /// Commands are taken again only from some moment on.
+    pub fn doubt_commands(&self) -> Result<(), CacheError> {
+        let mut small = Small::default();
+        small.doubt_commands()?;
+        small.write(&self.db)
     }
 
     /// Makes everything written so far survive a power cut.
@@ -170,16 +195,16 @@ impl Database {
         rejected: u64,
         items: &[Sealed],
         owners: Owners,
-    ) -> Result<Applied, CacheError> {
+    ) -> Result<(Applied, Written), CacheError> {
         let rejected = self.position.rejected + rejected;
         let before = Position { applied, rejected, ..self.position };
-        let (done, undo) = records::apply(&self.records, before, items, owners)?;
+        let (done, written, undo) = records::apply(&self.records, before, items, owners)?;
         if let Err(error) = self.flush() {
             undo.carry_out(&self.records)?;
             return Err(error);
         }
         self.position = done.position;
-        Ok(done)
+        Ok((done, written))
     }
 
     /// Applies one message, finding out who has the UIDs by reading everything.
@@ -191,7 +216,7 @@ impl Database {
         items: &[Sealed],
     ) -> Result<Applied, CacheError> {
         let owners = self.load()?.index.owners(items.iter().filter_map(Sealed::put));
-        self.apply(applied, rejected, items, owners)
+        self.apply(applied, rejected, items, owners).map(|(applied, _)| applied)
     }
 
     /// Takes in one part of a snapshot, durably; with the last one the snapshot is in force.
@@ -219,7 +244,7 @@ impl Database {
         for items in batches {
             let Some(staging) = self.staging.as_mut() else { break };
             let owners = staging.index.owners(items.iter().filter_map(Sealed::put));
-            let (applied, _) = records::apply(&staging.tree, staging.position, items, owners)?;
+            let (applied, ..) = records::apply(&staging.tree, staging.position, items, owners)?;
             staging.position = applied.position;
             for replaced in &applied.replaced {
                 staging.index.apply(replaced.old.as_ref(), replaced.new.as_ref());
@@ -260,10 +285,10 @@ impl Database {
             return Err(CacheError::Damaged("no snapshot is staged".into()));
         };
         let removal = self.removal_by(&staging.index, at)?;
-        put(&self.meta, KEY_GENERATION, &staging.generation)?;
+        put(&self.trees.meta, KEY_GENERATION, &staging.generation)?;
         if let Err(error) = self.flush() {
             // Else the next snapshot would be staged in what a start takes to be in force.
-            put(&self.meta, KEY_GENERATION, &self.generation)?;
+            put(&self.trees.meta, KEY_GENERATION, &self.generation)?;
             return Err(error);
         }
         let old = std::mem::replace(&mut self.generation, staging.generation);
@@ -294,104 +319,26 @@ impl Database {
     /// Keeps, durably, that a command has been taken.
     pub fn remember(&self, id: &CommandId, expires_at: At, now: At) -> Result<(), CacheError> {
         let mut batch = Batch::default();
-        for (known, until) in self.load_commands()? {
-            if commands_taken::is_over(until, now) {
-                batch.remove(known.as_str());
+        for pair in &self.trees.commands {
+            let (known, until) = pair.map_err(CacheError::sled("read"))?;
+            if commands_taken::is_over(decode(&until)?, now) {
+                batch.remove(known);
             }
         }
         batch.insert(id.as_str(), encode(&expires_at)?);
-        self.commands.apply_batch(batch).map_err(CacheError::sled("written"))?;
+        self.trees.commands.apply_batch(batch).map_err(CacheError::sled("written"))?;
         self.flush()
     }
 
     pub fn note(&self, note: &Note) -> Result<(), CacheError> {
-        match note {
-            Note::Heard(heard) => put(&self.meta, KEY_HEARD, heard),
-            Note::Checkpoint { seq } => put(&self.meta, KEY_CHECKPOINT, seq),
-            Note::LetIn { booking, holder, at, seq } => {
-                let key = format!("{booking} {holder}");
-                self.let_in.insert(key, encode(at)?).map_err(CacheError::sled("written"))?;
-                put(&self.meta, KEY_CHECKPOINT, seq)
-            }
-            Note::Modes { door, modes } => put(&self.modes, door.as_str(), modes),
-            Note::Forget { booking } => {
-                for pair in self.let_in.scan_prefix(format!("{booking} ")) {
-                    let (key, _) = pair.map_err(CacheError::sled("read"))?;
-                    self.let_in.remove(key).map_err(CacheError::sled("written"))?;
-                }
-                Ok(())
-            }
-        }
+        self.trees.note(note)
     }
 
-    fn load(&self) -> Result<Loaded, CacheError> {
-        let position = self.position;
-        let mut index = Index::new(self.config.doors.iter().cloned());
-        let mut digest = Digest::default();
-        for stored in records::all(&self.records) {
-            let stored = stored?;
-            index.apply(None, Some(&stored.record));
-            digest = digest.xor(stored.digest);
-        }
-        // Damage can make a scan stop short without an error: count what should be there.
-        let (found, expected) =
-            ((index.credentials() as u64, index.grants() as u64), (position.credentials, position.grants));
-        if found != expected {
-            return Err(CacheError::Damaged(format!(
-                "it holds {} credentials and {} grants where {} and {} were stored",
-                found.0, found.1, expected.0, expected.1
-            )));
-        }
-        if digest != position.digest {
-            return Err(CacheError::Damaged(
-                "its records do not add up to the digest kept beside them".into(),
-            ));
-        }
-        Ok(Loaded {
-            index,
-            position,
-            let_in: self.load_let_in()?,
-            heard: get(&self.meta, KEY_HEARD)?.unwrap_or_default(),
-            modes: self.load_modes()?,
-            checkpoint: number(&self.meta, KEY_CHECKPOINT)?,
-            commands: self.load_commands()?,
-            recovered: None,
-        })
-    }
-
-    fn load_let_in(&self) -> Result<LetIn, CacheError> {
-        let mut let_in = LetIn::default();
-        for pair in &self.let_in {
-            let (key, value) = pair.map_err(CacheError::sled("read"))?;
-            let key = String::from_utf8_lossy(&key).into_owned();
-            let Some((booking, holder)) = key.split_once(' ') else { continue };
-            if let (Ok(booking), Ok(holder)) = (BookingId::new(booking), HolderId::new(holder)) {
-                let_in.add(booking, holder, decode(&value)?);
-            }
-        }
-        Ok(let_in)
-    }
-
-    fn load_modes(&self) -> Result<BTreeMap<DoorId, StoredModes>, CacheError> {
-        let mut modes = BTreeMap::new();
-        for pair in &self.modes {
-            let (door, value) = pair.map_err(CacheError::sled("read"))?;
-            if let Ok(door) = DoorId::new(&String::from_utf8_lossy(&door)) {
-                modes.insert(door, decode(&value)?);
-            }
-        }
-        Ok(modes)
-    }
-
-    fn load_commands(&self) -> Result<Vec<(CommandId, At)>, CacheError> {
-        let mut commands = Vec::new();
-        for pair in &self.commands {
-            let (key, value) = pair.map_err(CacheError::sled("read"))?;
-            if let Ok(id) = CommandId::new(&String::from_utf8_lossy(&key)) {
-                commands.push((id, decode(&value)?));
-            }
-        }
-        Ok(commands)
+    pub fn load(&self) -> Result<Loaded, CacheError> {
+        let kept = self.small()?.read()?;
+        let records = records::all(&self.records);
+        let index = index_of(&self.config, records, &self.position)?;
+        Ok(Loaded { index, position: self.position, kept, recovered: Vec::new(), closed: None })
     }
 
     /// A snapshot that was interrupted, or one that was replaced and not yet removed.
@@ -410,46 +357,54 @@ impl Database {
     }
 }
 
-/// sled lets go of its files some time after it was dropped: waits for that, and not for longer.
-fn patiently(config: &Config, path: &Path) -> Result<(Database, Loaded), CacheError> {
-    for _ in 0..TRIES {
-        match guarded(config, path) {
-            Err(error) if error.is_in_use() => std::thread::park_timeout(BETWEEN_TRIES),
-            outcome => return outcome,
-        }
+/// Reads records into an index, and counts what should be there: damage can make a scan stop short without an error.
+pub fn index_of(
+    config: &Config,
+    records: impl Iterator<Item = Result<StoredRecord, CacheError>>,
+    position: &Position,
+) -> Result<Index, CacheError> {
+    let mut index = Index::new(config.doors.iter().cloned());
+    let mut digest = Digest::default();
+    for stored in records {
+        let stored = stored?;
+        index.apply(None, Some(&stored.record));
+        digest = digest.xor(stored.digest);
     }
-    guarded(config, path)
+    let found = (index.credentials() as u64, index.grants() as u64);
+    if found != (position.credentials, position.grants) {
+        return Err(CacheError::Damaged(format!(
+            "it holds {} credentials and {} grants where {} and {} were stored",
+            found.0, found.1, position.credentials, position.grants
+        )));
+    }
+    if digest != position.digest {
+        return Err(CacheError::Damaged("its records do not add up to the digest kept beside them".into()));
+    }
+    Ok(index)
 }
 
-/// Opens and reads; a panic inside sled (known of damaged files) counts as damage.
-fn guarded(config: &Config, path: &Path) -> Result<(Database, Loaded), CacheError> {
+fn guarded(config: &Config) -> Result<(Database, Loaded), CacheError> {
     let attempt = AssertUnwindSafe(|| {
-        let database = Database::open_at(config.clone(), path)?;
+        let database = Database::open_at(config.clone())?;
         let loaded = database.load()?;
         Ok((database, loaded))
     });
     catch_unwind(attempt).unwrap_or_else(|_| Err(CacheError::Damaged("sled gave up on its files".into())))
 }
 
-fn set_aside(path: &Path) -> Result<PathBuf, CacheError> {
-    let free = (1..).map(|n| path.with_extension(format!("damaged-{n}"))).find(|p| !p.exists());
-    let aside = free.unwrap_or_else(|| path.with_extension("damaged"));
-    match fs::rename(path, &aside) {
-        Ok(()) => Ok(aside),
-        Err(error) => Err(CacheError::SetAside { path: aside, error }),
-    }
-}
-
-fn check_owner(meta: &Tree, config: &Config, was_there: bool) -> Result<(), CacheError> {
+fn check_owner(db: &Db, meta: &Tree, config: &Config, was_there: bool) -> Result<(), CacheError> {
     let schema: Option<u32> = get(meta, KEY_SCHEMA)?;
     // Damage can empty a tree, or all of it, without an error; taken for a new cache, what is left would be dropped.
     if schema.is_none() && was_there {
         return Err(CacheError::Damaged("it does not say what it is".into()));
     }
     let owner: Option<String> = get(meta, KEY_CONTROLLER)?;
+    if let Some(found) = owner.as_ref().filter(|found| *found != config.controller.as_str()) {
+        return Err(CacheError::OtherController { found: found.clone(), own: config.controller.clone() });
+    }
     match schema {
-        Some(found) if found != SCHEMA => return Err(CacheError::Schema { found, known: SCHEMA }),
-        Some(_) => {}
+        Some(found) if found > SCHEMA => return Err(CacheError::Newer { found, known: SCHEMA }),
+        Some(found) => migrate::to_this(db, meta, found)?,
         None => put(meta, KEY_SCHEMA, &SCHEMA)?,
     }
     match get::<UidHash>(meta, KEY_UID_CHECK)? {
@@ -460,9 +415,6 @@ fn check_owner(meta: &Tree, config: &Config, was_there: bool) -> Result<(), Cach
         None => put(meta, KEY_UID_CHECK, &config.uid_check)?,
     }
     match owner {
-        Some(found) if found != config.controller.as_str() => {
-            Err(CacheError::OtherController { found, own: config.controller.clone() })
-        }
         Some(_) => Ok(()),
         None => put(meta, KEY_CONTROLLER, &config.controller.as_str()),
     }
@@ -470,17 +422,4 @@ fn check_owner(meta: &Tree, config: &Config, was_there: bool) -> Result<(), Cach
 
 fn tree_name(generation: u64) -> String {
     format!("{RECORDS}{generation}")
-}
-
-fn number(meta: &Tree, key: &str) -> Result<u64, CacheError> {
-    Ok(get(meta, key)?.unwrap_or(0))
-}
-
-fn get<T: serde::de::DeserializeOwned>(meta: &Tree, key: &str) -> Result<Option<T>, CacheError> {
-    let value = meta.get(key).map_err(CacheError::sled("read"))?;
-    Ok(value.map(|v| decode(&v)).transpose()?)
-}
-
-fn put<T: serde::Serialize>(meta: &Tree, key: &str, value: &T) -> Result<(), CacheError> {
-    meta.insert(key, encode(value)?).map(|_| ()).map_err(CacheError::sled("written"))
 }

@@ -2,57 +2,115 @@
 //!
 //! A message of the feed is one batch, with the position it leads to, and is said to be persisted only after a
 //! barrier. A snapshot is staged beside what is in force, in a tree of its own, and takes its place by one write.
+//!
+//! ```text
+//!  keeper.rs    the thread: commands in, answers out; closes a cache whose disk fails, and opens it again
+//!  opening.rs   what is done about a cache that can't be used
+//!  database.rs  sled: records.rs and small.rs are what is in it, migrate.rs what was
+//!  copy/        the last good copy beside it
+//! ```
 
+pub mod copy;
+mod copying;
 mod database;
+mod keeper;
+mod migrate;
+mod opening;
 mod records;
+mod small;
 #[cfg(test)]
 mod tests;
+mod unkept;
 
-use std::{io::ErrorKind, path::PathBuf, sync::mpsc::Receiver};
+use std::{
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::sync::mpsc::Sender;
 
-pub use self::database::{Database, Loaded};
-use super::worker::Worker;
+pub use self::{
+    database::{Database, Loaded, Recovered},
+    keeper::{Job, Keeper, Progress},
+    small::Kept,
+};
+use super::{aside::AsideError, mark::MarkFile, worker::Worker};
 use crate::{
-    control::{CacheCommand, CacheEvent, Event},
+    control::Event,
     domain::{ControllerId, DoorId, UidHash, ZoneId},
+    wire::uid_hash::KEY_LEN,
 };
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     pub state_dir: PathBuf,
     pub controller: ControllerId,
     /// What a fixed UID hashes to: a cache whose UIDs were hashed under another key would know nobody.
     pub uid_check: UidHash,
+    /// That key, for the copy: without it a copy is of no use on another box.
+    pub uid_key: [u8; KEY_LEN],
+    /// The journal's id: notes count in it.
+    pub journal: String,
+    /// What is to be said of a backup that takes the cache's place at this start.
+    pub restored: Option<String>,
     /// The site's doors: a snapshot's index is built for them.
     pub doors: Vec<(DoorId, Vec<ZoneId>)>,
     /// sled's own flush survives a power cut (`barrier` is in force). Where it does not, each costs one more sync.
     pub flush_is_barrier: bool,
 }
 
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the key.
+        f.debug_struct("Config").field("state_dir", &self.state_dir).finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    fn path(&self) -> PathBuf {
+        self.state_dir.join("cache")
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     #[error("the cache can't be {what}: {error}")]
     Sled { what: &'static str, error: sled::Error },
-    #[error("the cache's file can't be made durable: {0}")]
-    Barrier(std::io::Error),
-    #[error("the cache can't be set aside as {path}: {error}")]
-    SetAside { path: PathBuf, error: std::io::Error },
     #[error(
-        "the cache is controller {found}'s, this is {own}; point state_dir somewhere else, or remove the cache folder"
+        "the cache {path} can't be opened: {error}; it must belong to the user latchd runs as (chown -R latchd {dir}, if that is latchd)",
+        dir = path.parent().unwrap_or(path).display()
+    )]
+    Permission { path: PathBuf, error: io::Error },
+    #[error("the cache's file can't be made durable: {0}")]
+    Barrier(io::Error),
+    #[error(transparent)]
+    Aside(#[from] AsideError),
+    #[error(
+        "the cache is controller {found}'s, this is {own}; point state_dir somewhere else, or set the cache folder aside"
     )]
     OtherController { found: String, own: ControllerId },
-    #[error(
-        "the cache has layout {found}, this latchd reads {known}; use a newer latchd, or remove the cache folder"
-    )]
-    Schema { found: u32, known: u32 },
+    #[error("it has layout {found}, this latchd reads up to {known}: a newer latchd wrote it")]
+    Newer { found: u32, known: u32 },
     #[error(transparent)]
     Stored(#[from] crate::wire::stored::StoredError),
+    #[error(transparent)]
+    Copy(#[from] copy::CopyError),
     #[error("{0}")]
     Damaged(String),
     #[error("can't start the cache's thread: {0}")]
-    Thread(std::io::Error),
+    Thread(io::Error),
+}
+
+/// What is to be done about a cache that could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// The files are there for us, and can't be used; the word goes into their new name.
+    SetAside(&'static str),
+    /// The disk takes nothing.
+    Unwritable,
+    /// What a person can put right, and must.
+    Refuse,
 }
 
 impl CacheError {
@@ -60,77 +118,64 @@ impl CacheError {
         move |error| CacheError::Sled { what, error }
     }
 
+    fn opened(path: &Path) -> impl FnOnce(sled::Error) -> CacheError {
+        let path = path.to_owned();
+        move |error| {
+            if let sled::Error::Io(error) = &error
+                && error.kind() == ErrorKind::PermissionDenied
+            {
+                return CacheError::Permission { path, error: error.kind().into() };
+            }
+            CacheError::Sled { what: "opened", error }
+        }
+    }
+
     /// Somebody holds the files. sled says so in words only.
     fn is_in_use(&self) -> bool {
         matches!(self, CacheError::Sled { error: sled::Error::Io(io), .. } if io.to_string().contains("acquire lock"))
     }
 
-    /// The files are there for us, and can't be read: to be set aside. What a person can put right is not.
-    fn is_damage(&self) -> bool {
+    fn verdict(&self) -> Verdict {
         match self {
             CacheError::Sled { error: sled::Error::Io(io), .. } => {
-                let kinds =
-                    [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem, ErrorKind::StorageFull];
-                !self.is_in_use() && !kinds.contains(&io.kind())
+                if self.is_in_use() || io.kind() == ErrorKind::PermissionDenied {
+                    Verdict::Refuse
+                } else if takes_nothing(io) {
+                    Verdict::Unwritable
+                } else {
+                    Verdict::SetAside("damaged")
+                }
             }
-            CacheError::Sled { .. } | CacheError::Stored(_) | CacheError::Damaged(_) => true,
-            CacheError::Barrier(_)
-            | CacheError::SetAside { .. }
+            CacheError::Newer { .. } => Verdict::SetAside("newer"),
+            CacheError::Sled { .. } | CacheError::Stored(_) | CacheError::Damaged(_) => {
+                Verdict::SetAside("damaged")
+            }
+            CacheError::Barrier(_) | CacheError::Copy(_) => Verdict::Unwritable,
+            CacheError::Permission { .. }
+            | CacheError::Aside(_)
             | CacheError::OtherController { .. }
-            | CacheError::Schema { .. }
-            | CacheError::Thread(_) => false,
+            | CacheError::Thread(_) => Verdict::Refuse,
         }
     }
+}
+
+/// Of a disk that is full, or can only be read.
+pub(in crate::drivers::store) fn takes_nothing(error: &io::Error) -> bool {
+    let kinds = [ErrorKind::ReadOnlyFilesystem, ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
+    kinds.contains(&error.kind())
 }
 
 /// Messages that may wait for the thread; the sync session sends one at a time, the rest are small notes.
 const QUEUE: usize = 1024;
 
 /// The running cache.
-pub type Cache = Worker<CacheCommand>;
+pub type Cache = Worker<Job>;
 
-pub fn spawn(database: Database, events: Sender<Event>) -> Result<Cache, CacheError> {
-    Worker::spawn("cache", QUEUE, move |commands| run(database, commands, &events))
-        .map_err(CacheError::Thread)
+pub fn spawn(keeper: Keeper, events: Sender<Event>) -> Result<Cache, CacheError> {
+    Worker::spawn("cache", QUEUE, move |jobs| keeper.run(&jobs, &events)).map_err(CacheError::Thread)
 }
 
-fn run(mut database: Database, commands: Receiver<CacheCommand>, events: &Sender<Event>) {
-    for command in commands {
-        let answer = match command {
-            CacheCommand::Apply { applied, rejected, items, owners } => {
-                match database.apply(applied, rejected, &items, owners) {
-                    Ok(applied) => Some(CacheEvent::Applied(applied)),
-                    Err(error) => Some(CacheEvent::Failed { detail: error.to_string() }),
-                }
-            }
-            CacheCommand::Stage { part, at } => match database.stage(part, at) {
-                Ok(staged) => Some(CacheEvent::Staged(staged)),
-                Err(error) => Some(CacheEvent::Failed { detail: error.to_string() }),
-            },
-            CacheCommand::Remember { id, expires_at, now } => {
-                Some(match database.remember(&id, expires_at, now) {
-                    Ok(()) => CacheEvent::Remembered { id },
-                    Err(error) => CacheEvent::NotRemembered { id, detail: error.to_string() },
-                })
-            }
-            CacheCommand::Doors(doors) => {
-                database.set_doors(doors);
-                None
-            }
-            CacheCommand::Note(note) => {
-                if let Err(error) = database.note(&note) {
-                    tracing::warn!(%error, "a note was not kept");
-                }
-                None
-            }
-        };
-        if let Some(answer) = answer
-            && events.blocking_send(Event::Cache(answer)).is_err()
-        {
-            return;
-        }
-    }
-    if let Err(error) = database.flush() {
-        tracing::error!(%error, "the cache was not flushed");
-    }
+/// The cache and what it holds; see [`opening`] for what is done where it can't be used.
+pub fn open(config: Config, mark: Arc<MarkFile>) -> Result<(Keeper, Loaded), CacheError> {
+    Keeper::open(config, mark)
 }

@@ -26,12 +26,20 @@ use crate::{
 
 const POSITION: &[u8] = b"m";
 
+/// Keys and what they hold from now on; `None`: nothing.
+pub type Written = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Whether a record stands under this key.
+pub fn is_record(key: &[u8]) -> bool {
+    matches!(key.first(), Some(b'c' | b'g' | b'p'))
+}
+
 /// The changes of one message, as they will be in the tree.
 struct Pending<'a> {
     tree: &'a Tree,
     /// What was in the tree under the keys that were looked up: every key that is written is.
-    before: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    written: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    before: Written,
+    written: Written,
     /// Who has the UIDs that are put, as the changes go on.
     owners: Owners,
     position: Position,
@@ -50,15 +58,29 @@ impl Undo {
     }
 }
 
-fn batch(values: BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> Batch {
+fn batch(values: &Written) -> Batch {
     let mut batch = Batch::default();
     for (key, value) in values {
         match value {
-            Some(value) => batch.insert(key, value),
-            None => batch.remove(key),
+            Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+            None => batch.remove(key.as_slice()),
         }
     }
     batch
+}
+
+/// Puts records of a copy into an empty tree, with their position at the end. Not durable yet.
+pub fn put_back(
+    tree: &Tree,
+    pairs: &[(Vec<u8>, Vec<u8>)],
+    position: Option<&Position>,
+) -> Result<(), CacheError> {
+    let mut batch = Batch::default();
+    pairs.iter().for_each(|(key, value)| batch.insert(key.as_slice(), value.as_slice()));
+    if let Some(position) = position {
+        batch.insert(POSITION, encode(position)?);
+    }
+    tree.apply_batch(batch).map_err(CacheError::sled("written"))
 }
 
 /// Applies changes in order, as one batch with the position they lead to. Not durable yet.
@@ -67,7 +89,7 @@ pub fn apply(
     position: Position,
     items: &[Sealed],
     owners: Owners,
-) -> Result<(Applied, Undo), CacheError> {
+) -> Result<(Applied, Written, Undo), CacheError> {
     let (before, written, replaced, conflicts) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), Vec::new());
     let mut pending = Pending { tree, before, written, owners, position, replaced, conflicts };
     for item in items {
@@ -75,12 +97,10 @@ pub fn apply(
     }
     pending.get(POSITION)?;
     pending.written.insert(POSITION.to_vec(), Some(encode(&pending.position)?));
-    tree.apply_batch(batch(pending.written)).map_err(CacheError::sled("written"))?;
-    let undo = Undo(batch(pending.before));
-    Ok((
-        Applied { position: pending.position, replaced: pending.replaced, conflicts: pending.conflicts },
-        undo,
-    ))
+    tree.apply_batch(batch(&pending.written)).map_err(CacheError::sled("written"))?;
+    let undo = Undo(batch(&pending.before));
+    let Pending { written, position, replaced, conflicts, .. } = pending;
+    Ok((Applied { position, replaced, conflicts }, written, undo))
 }
 
 pub fn position(tree: &Tree) -> Result<Option<Position>, CacheError> {

@@ -7,13 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, JournalError};
+use super::{Config, JournalError, checkpoints};
 use crate::{
     control::Recorded,
     domain::At,
-    drivers::store::key::write_whole,
+    drivers::store::{key::write_whole, mark::Mark},
     wire::{
         Digest,
+        checkpoint::Checkpoint,
         journal::{Checked, check},
     },
 };
@@ -48,6 +49,10 @@ pub struct Opened {
     pub id: String,
     pub end: End,
     pub acknowledged: u64,
+    /// The newest signature under it.
+    pub checkpoint: Option<Checkpoint>,
+    /// The disk takes nothing: what is there is read, and events stay in memory until it does.
+    pub(super) is_read_only: bool,
     /// What was cut off the end, if anything: a sentence for the journal itself.
     pub torn: Option<String>,
 }
@@ -71,8 +76,12 @@ pub(super) fn segments(dir: &Path) -> std::io::Result<Vec<u64>> {
 impl Opened {
     /// Opens the journal of a state directory, making it where there is none. A torn tail is cut off, and what was
     /// more than a torn line is kept beside it.
-    pub fn open(config: Config) -> Result<Self, JournalError> {
+    ///
+    /// `mark`: what it held before, as far as that was marked. A journal that holds less has lost events, and goes on
+    /// under another id: central drops what comes again under the same id and number.
+    pub fn open(config: Config, mark: &Mark) -> Result<Self, JournalError> {
         let dir = config.state_dir.join("journal");
+        let was_there = dir.join("id").exists();
         fs::create_dir_all(&dir).map_err(JournalError::file("make", &dir))?;
         let id = load_id(&dir)?;
         let segments = segments(&dir).map_err(JournalError::file("list", &dir))?;
@@ -88,22 +97,64 @@ impl Opened {
             id,
             end: End::default(),
             acknowledged,
+            checkpoint: None,
+            is_read_only: false,
             torn: None,
         };
+        if !was_there && !mark.journal.is_empty() {
+            let Mark { journal, seq, .. } = mark;
+            opened
+                .say(format!("journal {journal} is gone, with {seq} events; {} takes its place", opened.id));
+        }
+        let id = opened.id.clone();
         if let Some(&last) = opened.segments.last() {
             opened.open_last(last)?;
         }
+        let marked = if mark.journal == id { mark.seq } else { 0 };
+        let signed = checkpoints::kept(&opened.dir).pop().filter(|last| last.journal == id);
+        let known = marked.max(opened.acknowledged).max(signed.as_ref().map_or(0, |last| last.seq));
+        if known > opened.end.seq && opened.id == id {
+            opened.go_on_otherwise(known)?;
+        }
         opened.acknowledged = opened.acknowledged.min(opened.end.seq);
+        if opened.id != id {
+            // Else the next start would miss the same events again.
+            opened.save_acknowledged().map_err(JournalError::file("write", &opened.dir))?;
+        }
+        opened.checkpoint = signed.filter(|last| last.journal == opened.id);
         Ok(opened)
+    }
+
+    fn say(&mut self, what: String) {
+        self.torn = Some(self.torn.take().map_or_else(|| what.clone(), |said| format!("{said}; {what}")));
+    }
+
+    /// An end that is whole and not where it was.
+    fn go_on_otherwise(&mut self, known: u64) -> Result<(), JournalError> {
+        let end = self.end.seq;
+        if self.is_read_only {
+            return Err(JournalError::Behind { path: self.dir.clone(), end, known });
+        }
+        self.id = make_id(&self.dir)?;
+        self.say(format!(
+            "it ends at event {end}, where {known} had been recorded: {} events are missing; the journal goes on as {}",
+            known - end,
+            self.id
+        ));
+        Ok(())
     }
 
     fn open_last(&mut self, first: u64) -> Result<(), JournalError> {
         let path = segment_path(&self.dir, first);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(JournalError::file("open", &path))?;
+        let opened = OpenOptions::new().read(true).write(true).open(&path);
+        let opened = opened.or_else(|error| {
+            if error.kind() != ErrorKind::ReadOnlyFilesystem {
+                return Err(error);
+            }
+            self.is_read_only = true;
+            File::open(&path)
+        });
+        let mut file = opened.map_err(JournalError::file("open", &path))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(JournalError::file("read", &path))?;
         let before = self.before(first)?;
@@ -122,14 +173,31 @@ impl Opened {
                 self.id = make_id(&self.dir)?;
                 said = format!("{said}; set aside as {aside}, the journal goes on as {}", self.id);
             }
-            self.torn = Some(said);
+            if self.is_read_only {
+                // Cut when that can be done.
+                return Ok(());
+            }
+            self.say(said);
             file.set_len(self.len).map_err(JournalError::file("cut", &path))?;
             file.sync_all().map_err(JournalError::file("sync", &path))?;
+        }
+        if self.is_read_only {
+            return Ok(());
         }
         // What a daemon that was killed wrote last may have been on its way yet.
         file.sync_data().map_err(JournalError::file("sync", &path))?;
         file.seek(SeekFrom::Start(self.len)).map_err(JournalError::file("seek in", &path))?;
         self.file = Some(file);
+        Ok(())
+    }
+
+    /// The disk may take something again: the last segment is opened, and cut to what is whole of it.
+    pub(super) fn open_for_writing(&mut self) -> std::io::Result<()> {
+        let Some(&last) = self.segments.last().filter(|_| self.is_read_only) else { return Ok(()) };
+        let file = OpenOptions::new().read(true).write(true).open(segment_path(&self.dir, last))?;
+        file.set_len(self.len)?;
+        file.sync_all()?;
+        (self.file, self.is_read_only) = (Some(file), false);
         Ok(())
     }
 

@@ -8,10 +8,12 @@
 //! ```text
 //!  state_dir/journal/id                          the journal's UUID
 //!                    acknowledged                how far central has stored it
+//!                    checkpoints                 signatures under it, the newest last
 //!                    00000000000000000001.jsonl  segments, named by their first seq
 //!                    00000000000000010342.jsonl
 //! ```
 
+mod checkpoints;
 mod files;
 pub mod reader;
 #[cfg(test)]
@@ -21,18 +23,24 @@ mod writer;
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::sync::mpsc::Sender;
 
 pub use self::files::{Opened, SEGMENT_BYTES};
-use super::worker::Worker;
-use crate::control::{Event, JournalCommand};
+use super::{mark::MarkFile, worker::Worker};
+use crate::{
+    control::{Event, JournalCommand},
+    domain::ControllerId,
+    wire::uid_hash::KEY_LEN,
+};
 
 #[derive(Debug, Clone)]
 pub struct Config {
     pub state_dir: PathBuf,
+    pub controller: ControllerId,
     /// How long acknowledged events are kept.
     pub keep: Duration,
     /// How many events are kept, acknowledged ones first to go.
@@ -43,6 +51,10 @@ pub struct Config {
 pub enum JournalError {
     #[error("can't {what} {path}: {error}; events can't be recorded, so the daemon does not start")]
     File { what: &'static str, path: PathBuf, error: io::Error },
+    #[error(
+        "the journal ends at event {end}, {known} had been recorded, and its disk takes nothing, so it can't go on under another id; make {path} writable"
+    )]
+    Behind { path: PathBuf, end: u64, known: u64 },
     #[error("the journal's id {path} is not a UUID; restore it, or set the whole journal folder aside")]
     Id { path: PathBuf },
     #[error("the machine gives no random bytes: {0}")]
@@ -64,9 +76,15 @@ const QUEUE: usize = 8192;
 /// The running journal.
 pub type Journal = Worker<JournalCommand>;
 
-/// Starts the thread on files that were opened.
-pub fn spawn(opened: Opened, events: Sender<Event>) -> Result<Journal, JournalError> {
-    let writer = writer::Writer::new(opened);
+/// Starts the thread on files that were opened. `key`: what it is signed with.
+pub fn spawn(
+    opened: Opened,
+    mark: Arc<MarkFile>,
+    key: [u8; KEY_LEN],
+    events: Sender<Event>,
+) -> Result<Journal, JournalError> {
+    let signing = checkpoints::Signing::new(&opened, &key);
+    let writer = writer::Writer::new(opened, mark, signing);
     Worker::spawn("journal", QUEUE, move |commands| writer.run(&commands, &events))
         .map_err(JournalError::Thread)
 }

@@ -5,6 +5,7 @@
 //! of what stood behind it: lines that are not durable yet may be taken back and written otherwise.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{BufRead as _, BufReader, Seek as _, SeekFrom},
     path::{Path, PathBuf},
@@ -12,11 +13,15 @@ use std::{
 
 use serde_json::Value;
 
-use super::files::{segment_path, segments};
+use super::{
+    checkpoints,
+    files::{segment_path, segments},
+};
 use crate::{
-    domain::At,
+    domain::{At, ControllerId},
     wire::{
         Digest,
+        checkpoint::{Checkpoint, CheckpointError},
         journal::{ChainError, Checked, check},
     },
 };
@@ -46,6 +51,10 @@ pub struct Verified {
     pub last: Option<Checked>,
     /// Events that were never written; the chain goes on over them.
     pub lost: u64,
+    /// Signatures that the chain was found to agree with.
+    pub signed: u64,
+    /// Signatures that were given, under events that are no longer kept or never were.
+    pub not_kept: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +67,25 @@ pub enum VerifyError {
     Missing { after: u64, found: u64 },
     #[error("the journal ends at event {found}, {expected} had been recorded: the end was cut off")]
     Short { found: u64, expected: u64 },
+    #[error(
+        "event {} is not the one that was signed at {}: the journal was written anew, from some event before it on",
+        .0.seq, .0.at
+    )]
+    Rewritten(Box<Checkpoint>),
+    #[error(
+        "event {} was signed at {} in journal {}, and is not the one that stands here: journal {own} took its place, which is right only where store.recovered says so",
+        .signed.seq, .signed.at, .signed.journal
+    )]
+    OtherJournal { signed: Box<Checkpoint>, own: String },
+    #[error(
+        "event {} was signed at {}, and the journal ends at event {end}: its end was cut off, or it was written anew",
+        .signed.seq, .signed.at
+    )]
+    Ended { signed: Box<Checkpoint>, end: u64 },
+    #[error("a checkpoint of event {seq} can't be believed: {error}")]
+    Checkpoint { seq: u64, error: CheckpointError },
+    #[error("a checkpoint of event {seq} is controller {found}'s")]
+    OtherController { seq: u64, found: ControllerId },
 }
 
 #[derive(Debug)]
@@ -173,6 +201,15 @@ impl Reader {
 
     /// Checks the chain from the first event kept to `through`, which had been recorded.
     pub fn verify(&self, through: u64) -> Result<Verified, VerifyError> {
+        self.verify_against(through, &BTreeMap::new())
+    }
+
+    /// The same, and that the events with these numbers have these hashes.
+    fn verify_against(
+        &self,
+        through: u64,
+        signed: &BTreeMap<u64, Vec<Checkpoint>>,
+    ) -> Result<Verified, VerifyError> {
         let list =
             segments(&self.dir).map_err(|error| VerifyError::Read { path: self.dir.clone(), error })?;
         let mut done = Verified { first: list.first().copied(), ..Verified::default() };
@@ -184,7 +221,7 @@ impl Reader {
             }
             done.lost += done.last.map_or(0, |last| segment - last.seq - 1);
             done.last = done.last.map(|last| Checked { seq: segment - 1, ..last });
-            match self.verify_segment(segment, through, &mut done) {
+            match self.verify_segment(segment, (through, signed), &mut done) {
                 // Whoever wrote it did not know the end of what is there before it: the rest was there.
                 Err(VerifyError::Chain { seq, error: ChainError::Prev, .. })
                     if seq == segment && before > 0 && segment > before + 1 =>
@@ -201,7 +238,51 @@ impl Reader {
         Ok(done)
     }
 
-    fn verify_segment(&self, segment: u64, through: u64, done: &mut Verified) -> Result<(), VerifyError> {
+    /// Checks the chain against signatures: those kept beside it, and those that somebody kept elsewhere. Of events
+    /// that are no longer kept none can be compared.
+    pub fn verify_signed(
+        &self,
+        through: u64,
+        (journal, controller): (&str, &ControllerId),
+        against: Vec<Checkpoint>,
+    ) -> Result<Verified, VerifyError> {
+        for checkpoint in &against {
+            let seq = checkpoint.seq;
+            checkpoint.verify().map_err(|error| VerifyError::Checkpoint { seq, error })?;
+            if checkpoint.controller != *controller {
+                return Err(VerifyError::OtherController { seq, found: checkpoint.controller.clone() });
+            }
+        }
+        // Those behind `through` were made since.
+        let beside =
+            checkpoints::kept(&self.dir).into_iter().filter(|c| c.journal == journal && c.seq <= through);
+        let given = against.clone();
+        let mut signed: BTreeMap<u64, Vec<Checkpoint>> = BTreeMap::new();
+        for checkpoint in beside.chain(against) {
+            signed.entry(checkpoint.seq).or_default().push(checkpoint);
+        }
+        let other = |checkpoint: Box<Checkpoint>| match checkpoint.journal == journal {
+            true => VerifyError::Rewritten(checkpoint),
+            false => VerifyError::OtherJournal { signed: checkpoint, own: journal.to_owned() },
+        };
+        let mut done = self.verify_against(through, &signed).map_err(|error| {
+            if let VerifyError::Rewritten(checkpoint) = error { other(checkpoint) } else { error }
+        })?;
+        let end = done.last.map_or(0, |last| last.seq);
+        let first = done.first.unwrap_or(u64::MAX);
+        done.not_kept = given.iter().filter(|c| c.seq < first && c.seq <= end).count() as u64;
+        match signed.split_off(&(end + 1)).into_values().flatten().next() {
+            Some(signed) => Err(VerifyError::Ended { signed: Box::new(signed), end }),
+            None => Ok(done),
+        }
+    }
+
+    fn verify_segment(
+        &self,
+        segment: u64,
+        (through, signed): (u64, &BTreeMap<u64, Vec<Checkpoint>>),
+        done: &mut Verified,
+    ) -> Result<(), VerifyError> {
         let path = segment_path(&self.dir, segment);
         let read = |error| VerifyError::Read { path: path.clone(), error };
         let mut file = BufReader::new(File::open(&path).map_err(read)?);
@@ -209,11 +290,16 @@ impl Reader {
         for number in 1.. {
             let seq = segment + number - 1;
             line.clear();
-            if seq > through || file.read_until(b'\n', &mut line).map_err(read)? == 0 {
+            if seq > through + 1 || file.read_until(b'\n', &mut line).map_err(read)? == 0 {
                 return Ok(());
             }
-            let content = line.strip_suffix(b"\n").unwrap_or(&line);
             let wrong = |error| VerifyError::Chain { seq, path: path.clone(), line: number, error };
+            if seq > through {
+                // It may have come since, or be on its way: then it is the next one, or has no end yet.
+                let Some(content) = line.strip_suffix(b"\n") else { return Ok(()) };
+                return check(content, done.last).map(|_| ()).map_err(wrong);
+            }
+            let content = line.strip_suffix(b"\n").unwrap_or(&line);
             let checked = check(content, done.last).map_err(wrong)?;
             if checked.seq != seq {
                 return Err(wrong(ChainError::Number { found: checked.seq, expected: seq }));
@@ -223,6 +309,12 @@ impl Reader {
                 && crate::wire::journal::check_alone(content).is_ok_and(|(_, prev)| prev != Digest::default())
             {
                 return Err(wrong(ChainError::Prev));
+            }
+            for checkpoint in signed.get(&seq).into_iter().flatten() {
+                if checkpoint.hash != checked.hash {
+                    return Err(VerifyError::Rewritten(Box::new(checkpoint.clone())));
+                }
+                done.signed += 1;
             }
             done.last = Some(checked);
             done.events += 1;

@@ -2,16 +2,23 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::Duration,
 };
 
 use tokio::sync::mpsc::Sender;
 
-use super::files::{End, Opened, latest_time, segment_path};
+use super::{
+    checkpoints::Signing,
+    files::{End, Opened, latest_time, segment_path},
+};
 use crate::{
     control::{Event, JournalCommand, JournalEvent, Recorded},
     domain::{Entry, entry::ClockNote},
+    drivers::{clock, store::mark::MarkFile},
     wire::journal::link,
 };
 
@@ -32,10 +39,17 @@ pub(super) struct Writer {
     acknowledged_saved: u64,
     /// Events that went before central had them, and of which nothing has been said yet.
     overwritten: u64,
+    mark: Arc<MarkFile>,
+    signing: Signing,
+    /// Somebody wants a signature now.
+    is_asked_to_sign: bool,
 }
 
 impl Writer {
-    pub(super) fn new(files: Opened) -> Self {
+    pub(super) fn new(files: Opened, mark: Arc<MarkFile>, signing: Signing) -> Self {
+        if files.end.seq > 0 {
+            mark.recorded(&files.id, files.end.seq, files.end.at);
+        }
         let acknowledged_saved = files.acknowledged;
         Writer {
             files,
@@ -44,16 +58,17 @@ impl Writer {
             failed: false,
             acknowledged_saved,
             overwritten: 0,
+            mark,
+            signing,
+            is_asked_to_sign: false,
         }
     }
 
     pub(super) fn run(mut self, commands: &Receiver<JournalCommand>, events: &Sender<Event>) {
         loop {
-            let all_done = self.waiting.is_empty() && !self.is_unsaved();
-            let received = if all_done {
-                commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                commands.recv_timeout(RETRY)
+            let received = match self.patience() {
+                None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(wait) => commands.recv_timeout(wait),
             };
             let is_quiet = received.is_err();
             let ended = match received {
@@ -77,9 +92,29 @@ impl Writer {
             if is_quiet || behind >= SAVE_EVERY {
                 self.save_acknowledged();
             }
+            self.sign(ended, events);
             if ended {
                 return;
             }
+        }
+    }
+
+    /// How long there is nothing to do of itself.
+    fn patience(&self) -> Option<Duration> {
+        if !self.waiting.is_empty() || self.is_unsaved() {
+            return Some(RETRY);
+        }
+        // Between taps, not behind one: a signature takes some time, too.
+        self.signing.due(&self.files.end).map(|due| due.since(clock::mono()).max(RETRY))
+    }
+
+    /// Signs the end, when that is due; at a stop there is no later.
+    fn sign(&mut self, ended: bool, events: &Sender<Event>) {
+        let is_due = self.signing.due(&self.files.end).is_some_and(|due| due <= clock::mono() || ended);
+        let is_asked = std::mem::take(&mut self.is_asked_to_sign);
+        if (is_due && self.waiting.is_empty()) || is_asked {
+            let made = self.signing.sign(&self.files.id, &self.files.end);
+            made.into_iter().for_each(|made| report(events, JournalEvent::Checkpoint(made)));
         }
     }
 
@@ -101,6 +136,7 @@ impl Writer {
             JournalCommand::Keep { keep, max_events } => {
                 (self.files.config.keep, self.files.config.max_events) = (keep, max_events);
             }
+            JournalCommand::Sign => self.is_asked_to_sign = true,
             JournalCommand::Acknowledged { through } => {
                 self.files.acknowledged = self.files.acknowledged.max(through.min(self.files.end.seq));
             }
@@ -117,6 +153,7 @@ impl Writer {
         match written {
             Ok(end) => {
                 self.files.end = end;
+                self.mark.recorded(&self.files.id, end.seq, end.at);
                 self.waiting.drain(..count);
                 self.late = self.late.split_off(&(end.seq + 1));
                 if std::mem::take(&mut self.failed) {
@@ -186,6 +223,7 @@ impl Writer {
         count: usize,
         commands: &Receiver<JournalCommand>,
     ) -> std::io::Result<End> {
+        self.files.open_for_writing()?;
         let is_begun = self.files.segments.last() == self.waiting.front().map(|entry| &entry.seq);
         let must_begin = missing > 0 && !is_begun;
         if self.files.file.is_none() || self.files.len >= self.files.segment_bytes || must_begin {

@@ -3,18 +3,29 @@
 //! This file holds the short forms; records, snapshots and files have a file each.
 
 mod files;
+mod ladder;
 mod records;
 mod snapshots;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, sync_channel},
+    },
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{CacheError, Config, Database, Loaded};
+use tokio::sync::mpsc::channel;
+
+use super::{CacheError, Config, Database, Job, Keeper, Loaded};
 use crate::{
     control::{Applied, Note, Part, Staged, index::Index},
     domain::{At, BookingId, ControllerId, DoorId, HolderId, Uid},
+    drivers::store::mark::MarkFile,
     wire::{
         Digest, UidHasher,
         feed::{Body, Sealed, feed},
@@ -40,11 +51,41 @@ impl Site {
         let controller = ControllerId::new(controller).unwrap();
         let doors = vec![(DoorId::new("entrance").unwrap(), Vec::new())];
         let uid_check = UidHasher::new(&[0; 32]).check();
-        Config { state_dir: self.0.path().to_owned(), controller, uid_check, doors, flush_is_barrier: false }
+        Config {
+            state_dir: self.0.path().to_owned(),
+            controller,
+            uid_check,
+            uid_key: [0; 32],
+            journal: "6f".into(),
+            restored: None,
+            doors,
+            flush_is_barrier: false,
+        }
     }
 
     fn try_open(&self) -> Result<(Database, Loaded), CacheError> {
-        Database::open(self.config("oslo-1"))
+        Database::open(&self.config("oslo-1"))
+    }
+
+    fn mark(&self) -> Arc<MarkFile> {
+        Arc::new(MarkFile::open(self.0.path(), &ControllerId::new("oslo-1").unwrap()).unwrap().0)
+    }
+
+    /// As the daemon does at start: what can't be used is set aside.
+    fn try_start(&self, config: Config) -> Result<(Keeper, Loaded), CacheError> {
+        Keeper::open(config, self.mark())
+    }
+
+    fn start(&self) -> (Keeper, Loaded) {
+        self.try_start(self.config("oslo-1")).unwrap()
+    }
+
+    /// Stops as the daemon does, with all that takes: the copy, too.
+    fn stop(&self, keeper: Keeper) {
+        let (jobs, waiting) = sync_channel(1);
+        let (events, _reported) = channel(1000);
+        drop::<SyncSender<Job>>(jobs);
+        keeper.run(&waiting, &events);
     }
 
     fn open(&self) -> (Database, Loaded) {
@@ -55,10 +96,13 @@ impl Site {
         self.0.path().join("cache")
     }
 
-    /// Names of what is in the state directory.
+    /// Names of what is in the state directory; of what was set aside without the time.
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.path()).unwrap();
-        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> =
+            names.map(|name| name.split("-20").next().unwrap_or_default().to_owned()).collect();
+        names.retain(|name| name != "ballast" && name != "high-water");
         names.sort();
         names
     }

@@ -8,10 +8,10 @@ use super::*;
 fn a_new_cache_is_empty_and_asks_for_everything() {
     let site = Site::new();
     let (_, loaded) = site.open();
-    assert_eq!((loaded.position, loaded.checkpoint), (Position::default(), 0));
+    assert_eq!((loaded.position, loaded.kept.checkpoint), (Position::default(), 0));
     assert_eq!((loaded.index.credentials(), loaded.index.grants()), (0, 0));
-    assert_eq!(loaded.recovered, None);
-    assert_eq!(loaded.heard, Heard::default());
+    assert!(loaded.recovered.is_empty());
+    assert_eq!(loaded.kept.heard, Heard::default());
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_change_whose_barrier_failed_is_as_if_it_had_never_come_and_can_come_again()
     assert_eq!((applied.position.credentials, applied.position.grants), (2, 0));
     drop(database);
     let (_, again) = site.open();
-    assert_eq!((again.recovered, again.position), (None, applied.position));
+    assert_eq!((again.recovered, again.position), (Vec::new(), applied.position));
     assert_eq!(dump(&again.index), dump(&loaded.index));
 }
 
@@ -226,7 +226,7 @@ proptest! {
         let (held, owners) = model(&messages.concat());
         drop(database);
         let (_, again) = site.open();
-        prop_assert_eq!(again.recovered, None);
+        prop_assert!(again.recovered.is_empty());
         prop_assert_eq!(again.position.applied, last);
         prop_assert_eq!(again.position.digest, digest_of(held.values()));
         let count = |kind: &str| held.values().filter(|r| r["type"] == kind).count() as u64;

@@ -80,6 +80,51 @@ fn a_journal_that_lost_recorded_events_goes_on_under_another_id() {
 }
 
 #[test]
+fn an_end_that_was_cut_off_at_a_line_is_noticed_by_whoever_knew_more() {
+    // By the high-water mark, by what central acknowledged, by what was signed: one of them is enough.
+    for (n, forget) in [
+        &["acknowledged", "checkpoints"][..],
+        &["../high-water", "checkpoints"],
+        &["../high-water", "acknowledged"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let site = Site::new();
+        let mut commands = appends(1..=5);
+        commands.push(JournalCommand::Acknowledged { through: 5 });
+        site.run(commands);
+        site.run(vec![JournalCommand::Acknowledged { through: 5 }]);
+        let id = site.open().id;
+        edit_lines(&site.segment(1), |lines| lines.truncate(3));
+        forget.iter().for_each(|name| _ = fs::remove_file(site.journal().join(name)));
+        let opened = site.open();
+        assert_ne!(opened.id, id, "{n}: numbers are used again, so not under this id");
+        let said = opened.torn.unwrap_or_default();
+        assert!(
+            said.starts_with("it ends at event 3, where 5 had been recorded: 2 events are missing"),
+            "{n}: {said}"
+        );
+        assert_eq!((opened.end.seq, opened.acknowledged), (3, opened.acknowledged.min(3)));
+        assert_eq!(site.open().torn, None, "said once");
+    }
+}
+
+#[test]
+fn a_journal_that_is_gone_is_said_and_not_taken_for_a_new_one() {
+    let site = Site::new();
+    site.append(1..=3);
+    let id = site.open().id;
+    fs::remove_dir_all(site.journal()).unwrap();
+    let opened = site.open();
+    let said = opened.torn.unwrap_or_default();
+    assert!(said.starts_with(&format!("journal {id} is gone, with 3 events; ")), "{said}");
+    assert_ne!(opened.id, id);
+    site.append(1..=1);
+    assert_eq!(site.open().torn, None);
+}
+
+#[test]
 fn numbers_are_not_used_again_when_the_segment_before_is_damaged() {
     let site = Site { segment_bytes: SMALL_SEGMENT, ..Site::new() };
     site.append(1..=6);

@@ -6,12 +6,13 @@ mod chain;
 mod damage;
 mod readers;
 mod retention;
+mod signed;
 mod thread;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::mpsc::sync_channel,
+    sync::{Arc, mpsc::sync_channel},
     time::Duration,
 };
 
@@ -19,10 +20,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::{Config, Journal, JournalError, Opened, files::segment_path, reader::Reader, writer::Writer};
+use super::{
+    Config, Journal, JournalError, Opened, checkpoints::Signing, files::segment_path, reader::Reader,
+    writer::Writer,
+};
 use crate::{
     control::{Event, JournalCommand, JournalEvent},
-    domain::{At, DoorId, Entry, EntryKind, entry::ClockNote},
+    domain::{At, ControllerId, DoorId, Entry, EntryKind, entry::ClockNote},
+    drivers::store::mark::MarkFile,
 };
 
 /// A state directory that goes away, and how its journal is set up.
@@ -45,8 +50,13 @@ impl Site {
 
     fn try_open(&self) -> Result<Opened, JournalError> {
         let state_dir = self.dir.path().to_owned();
-        let opened = Opened::open(Config { state_dir, keep: self.keep, max_events: self.max_events });
+        let config = Config { state_dir, controller: own(), keep: self.keep, max_events: self.max_events };
+        let opened = Opened::open(config, &self.mark().get());
         opened.map(|opened| Opened { segment_bytes: self.segment_bytes, ..opened })
+    }
+
+    fn mark(&self) -> MarkFile {
+        MarkFile::open(self.dir.path(), &own()).unwrap().0
     }
 
     fn open(&self) -> Opened {
@@ -67,7 +77,10 @@ impl Site {
 
     /// Runs the journal's thread on commands that all wait already, and returns what it reports.
     fn run(&self, commands: Vec<JournalCommand>) -> Vec<JournalEvent> {
-        run(self.open(), commands)
+        let mark = Arc::new(self.mark());
+        let reported = run(self.open(), mark.clone(), commands);
+        mark.save().unwrap();
+        reported
     }
 
     /// Appends events with these numbers, each in a write of its own.
@@ -75,10 +88,11 @@ impl Site {
         seqs.into_iter().for_each(|seq| _ = self.run(vec![append(seq)]));
     }
 
-    /// Names of what is in the folder.
+    /// Names of what is in the folder, but for signatures.
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.journal()).unwrap();
         let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != "checkpoints");
         names.sort();
         names
     }
@@ -94,14 +108,21 @@ impl Site {
     }
 }
 
-fn run(opened: Opened, commands: Vec<JournalCommand>) -> Vec<JournalEvent> {
+fn own() -> ControllerId {
+    ControllerId::new("oslo-1").unwrap()
+}
+
+fn run(opened: Opened, mark: Arc<MarkFile>, commands: Vec<JournalCommand>) -> Vec<JournalEvent> {
     let (sender, waiting) = sync_channel(commands.len());
     commands.into_iter().for_each(|c| sender.try_send(c).unwrap());
     drop(sender);
     let (events, mut reported) = channel(1000);
-    Writer::new(opened).run(&waiting, &events);
+    let signing = Signing::new(&opened, &[7; 32]);
+    Writer::new(opened, mark, signing).run(&waiting, &events);
     drop(events);
-    std::iter::from_fn(|| reported.blocking_recv()).map(journal_event).collect()
+    let reported = std::iter::from_fn(|| reported.blocking_recv()).map(journal_event);
+    // That it was signed is looked at by tests of its own.
+    reported.filter(|event| !matches!(event, JournalEvent::Checkpoint(_))).collect()
 }
 
 fn journal_event(event: Event) -> JournalEvent {
@@ -113,7 +134,7 @@ fn journal_event(event: Event) -> JournalEvent {
 fn attested(events: &[JournalEvent]) -> Vec<u64> {
     let through = |event: &JournalEvent| match event {
         JournalEvent::Recorded(recorded) => recorded.seq(),
-        JournalEvent::Failed { .. } | JournalEvent::Lost { .. } => 0,
+        JournalEvent::Failed { .. } | JournalEvent::Lost { .. } | JournalEvent::Checkpoint(_) => 0,
     };
     events.iter().map(through).collect()
 }

@@ -54,14 +54,18 @@ fn a_full_disk_takes_the_oldest_acknowledged_segment_and_none_that_is_not() {
     acknowledge(&site, 5);
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let opened = Opened { file: Some(full), segment_bytes: u64::MAX, ..site.open() };
-    assert_eq!(attested(&run(opened, appends(10..=10))), [0, 0], "nothing could be written");
+    assert_eq!(
+        attested(&run(opened, site.mark().into(), appends(10..=10))),
+        [0, 0],
+        "nothing could be written"
+    );
     assert_eq!(site.segments(), [4, 7], "6 is in the second, and not acknowledged");
 }
 
 fn lost(event: &JournalEvent) -> Option<u64> {
     match event {
         JournalEvent::Lost { count, .. } => Some(*count),
-        JournalEvent::Recorded(_) | JournalEvent::Failed { .. } => None,
+        JournalEvent::Recorded(_) | JournalEvent::Failed { .. } | JournalEvent::Checkpoint(_) => None,
     }
 }
 

@@ -70,7 +70,7 @@ fn a_disk_that_takes_nothing_attests_nothing_and_harms_nothing() {
     site.run(appends(1..=3));
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let opened = Opened { file: Some(full), ..site.open() };
-    let reported = run(opened, appends(4..=5));
+    let reported = run(opened, site.mark().into(), appends(4..=5));
     assert_eq!(attested(&reported), [0, 0], "tried once more at the end");
     assert_eq!(site.reader().verify(3).unwrap().events, 3);
     assert_eq!(site.open().end.seq, 3);
@@ -80,7 +80,7 @@ fn a_disk_that_takes_nothing_attests_nothing_and_harms_nothing() {
 fn a_disk_that_fails_keeps_the_entries_and_they_are_recorded_when_it_is_back() {
     let site = Site::new();
     let (events, mut reported) = reports();
-    let mut journal = super::super::spawn(site.open(), events).unwrap();
+    let mut journal = super::super::spawn(site.open(), site.mark().into(), [7; 32], events).unwrap();
     fs::rename(site.journal(), site.dir.path().join("away")).unwrap();
     send(&journal, vec![append(1)]);
     assert_eq!(attested(&[next(&mut reported)]), [0]);
@@ -101,7 +101,7 @@ fn a_segment_whose_beginning_was_interrupted_is_taken_up() {
     let site = Site::new();
     let opened = site.open();
     fs::write(site.segment(1), "").unwrap();
-    assert_eq!(attested(&run(opened, appends(1..=2))), [2]);
+    assert_eq!(attested(&run(opened, site.mark().into(), appends(1..=2))), [2]);
     assert_eq!(site.reader().verify(2).unwrap().events, 2);
 }
 
@@ -110,7 +110,7 @@ fn a_segment_that_is_there_and_was_not_known_is_not_overwritten() {
     let site = Site::new();
     let opened = site.open();
     fs::write(site.segment(1), "somebody's\n").unwrap();
-    assert_eq!(attested(&run(opened, appends(1..=2))), [0, 0]);
+    assert_eq!(attested(&run(opened, site.mark().into(), appends(1..=2))), [0, 0]);
     assert_eq!(fs::read_to_string(site.segment(1)).unwrap(), "somebody's\n");
 }
 
@@ -118,7 +118,7 @@ fn a_segment_that_is_there_and_was_not_known_is_not_overwritten() {
 fn stopping_writes_what_waits() {
     let site = Site::new();
     let (events, mut reported) = reports();
-    let mut journal = super::super::spawn(site.open(), events).unwrap();
+    let mut journal = super::super::spawn(site.open(), site.mark().into(), [7; 32], events).unwrap();
     send(&journal, appends(1..=700));
     journal.stop();
     drop(journal);

@@ -1,0 +1,60 @@
+//! What is said of the stores: how they are, whether the journal is whole.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{domain::At, wire::checkpoint::Checkpoint};
+
+/// The cache, as the daemon uses it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoreReport {
+    /// `good`, or `failing`: it can't be used, doors go on from memory, and nothing that central changes is kept or
+    /// acknowledged.
+    pub state: String,
+    /// Since when, if that was since the daemon started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<At>,
+    /// Why it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Default for StoreReport {
+    fn default() -> Self {
+        StoreReport { state: "good".into(), since: None, detail: None }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VerifyQuery {
+    /// Signatures that somebody kept elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub against: Vec<Checkpoint>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    pub journal: String,
+    pub events: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+    /// The last event's hash: note it elsewhere, and a rewritten journal is noticed.
+    pub hash: String,
+    /// Events that were never written because the disk failed for too long; the chain goes on over them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lost: u64,
+    /// Signatures that the chain agrees with, those kept beside it and those that were given.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub checkpoints: u64,
+    /// How many of those that were given.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub against: u64,
+    /// Given ones under events that are no longer kept, which nothing can be said of.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub not_kept: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
