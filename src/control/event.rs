@@ -1,7 +1,11 @@
 //! All that can happen to the controller, and all that it can ask for: two closed enums, so that a compiler finds
 //! every place a new one must be thought of.
 
+mod certificate;
+
 use std::{collections::BTreeSet, time::Duration};
+
+pub use certificate::{CertificateEnd, CertificateOf};
 
 use super::{
     feedback::Feedback,
@@ -15,6 +19,7 @@ use crate::{
     wire::{
         checkpoint::Checkpoint,
         command::{Command, CommandResult, Unread},
+        control::TestOf,
         feed::{Ack, Feed, MessageError, Sealed},
         outgoing::{DoorState, Status, Sync},
         stored::{CommandsFrom, Heard, Position, StoredModes},
@@ -395,34 +400,6 @@ pub enum UplinkEvent {
     },
 }
 
-/// Whose certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CertificateOf {
-    /// The one the controller shows.
-    Controller,
-    /// The authority the broker's is signed by.
-    Authority,
-    Broker,
-}
-
-impl CertificateOf {
-    /// As the control socket says it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CertificateOf::Controller => "controller",
-            CertificateOf::Authority => "authority",
-            CertificateOf::Broker => "broker",
-        }
-    }
-}
-
-/// Until when a certificate holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CertificateEnd {
-    pub of: CertificateOf,
-    pub not_after: At,
-}
-
 /// What the link to central is asked to do. All of it is dropped while there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UplinkCommand {
@@ -465,6 +442,14 @@ pub enum OperatorRequest {
         reason: Option<String>,
     },
     Resync,
+    /// They are about to be shown cards as readers see them, of one reader or of all.
+    Watch {
+        reader: Option<ReaderId>,
+    },
+    /// They are about to try the wiring.
+    Test {
+        of: TestOf,
+    },
     /// They may not what they asked for, which is recorded and nothing else. `uid`: whose flood it is, if it is one.
     TurnedAway {
         uid: u32,

@@ -14,6 +14,7 @@ mod start;
 mod stores;
 mod systemd;
 mod uplink;
+mod watch;
 mod wiring;
 
 pub use check::{Findings, check};

@@ -12,6 +12,7 @@ use std::{
 };
 
 use tokio::sync::{
+    broadcast,
     mpsc::{Receiver, Sender, error::TrySendError},
     oneshot, watch,
 };
@@ -21,6 +22,7 @@ use super::{
     config::Config,
     logging::Levels,
     systemd::Watchdog,
+    watch::{BoardNews, Watchers},
     wiring::{self, Boards, Readers},
 };
 use crate::{
@@ -33,7 +35,7 @@ use crate::{
         metrics::Snapshot,
         store::{cache::Cache, journal::Journal},
     },
-    wire::metrics::Queue,
+    wire::{control::ReaderNews, metrics::Queue},
 };
 
 /// The longest the loop sleeps: how soon a change of the clock's trust, or staleness, is noticed.
@@ -72,6 +74,7 @@ struct Core {
     settings: Rc<Settings>,
     /// For drivers that begin later.
     events: Sender<Event>,
+    watchers: Watchers,
 }
 
 /// A configuration that is to be in force, and who waits until it is.
@@ -138,6 +141,7 @@ impl Site {
             levels,
             settings: Rc::new(settings),
             events,
+            watchers: Watchers::new(),
         })))
     }
 
@@ -313,6 +317,16 @@ impl Site {
         core.hand_over();
     }
 
+    /// Taps and readers, as they come.
+    pub fn watch_readers(&self) -> broadcast::Receiver<ReaderNews> {
+        self.0.borrow().watchers.readers()
+    }
+
+    /// Boards and their inputs, as they come.
+    pub fn watch_boards(&self) -> broadcast::Receiver<BoardNews> {
+        self.0.borrow().watchers.boards()
+    }
+
     pub fn state_dir(&self) -> PathBuf {
         self.0.borrow().state_dir.clone()
     }
@@ -352,7 +366,12 @@ impl Core {
 
     /// Whether a board was told something.
     fn happened(&mut self, event: Event) -> bool {
-        let actions = self.controller.handle(reading(), event);
+        let reading = reading();
+        let seen = self.watchers.see(&event, reading.wall);
+        let actions = self.controller.handle(reading, event);
+        if let Some(seen) = seen {
+            self.watchers.tell(seen, &actions, &self.controller, reading);
+        }
         self.carry_out(actions)
     }
 

@@ -4,6 +4,7 @@
 //! others out, each user has a share of the sessions, and who may ask nothing has one for as long as an answer takes.
 
 mod caller;
+mod commissioning;
 mod journal;
 mod orders;
 pub mod session;
@@ -23,7 +24,10 @@ use tokio::{
 };
 
 use self::caller::Peer;
-pub use self::caller::{Groups, missing_groups};
+pub use self::{
+    caller::{Groups, missing_groups},
+    commissioning::state_of,
+};
 use super::site::Site;
 use crate::wire::control::{Answer, Code, Refusal};
 

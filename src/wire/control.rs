@@ -12,6 +12,7 @@
 //! renamed: who reads ignores fields and lines it does not know, takes an unknown code for `failed`, and answers an
 //! unknown verb, as another version, with `usage` and a sentence.
 
+mod commissioning;
 pub mod permission;
 
 mod stores;
@@ -21,7 +22,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::stores::{StoreReport, VerifyQuery, VerifyReport};
+pub use self::{
+    commissioning::{
+        CardSeen, InputChange, InputRole, InputUse, ReaderNews, TestOf, WiringBoard, WiringDoor, WiringInput,
+        WiringNews, WiringReport,
+    },
+    stores::{StoreReport, VerifyQuery, VerifyReport},
+};
 use crate::domain::{
     At, BoardId, BookingId, ClockTrust, Contact, ControllerId, CredentialId, Direction, DoorAlarm, DoorId,
     DoorMode, GrantId, HolderId, Kind, LockState, ReaderId, Status, Zone, ZoneId,
@@ -60,6 +67,14 @@ pub enum Request {
     DoorOrderAll(OrderQuery),
     /// Items: [`ReaderReport`].
     Readers,
+    /// Items: [`ReaderNews`], with UIDs in clear, until the caller says anything or goes.
+    ReaderWatch {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reader: Option<ReaderId>,
+    },
+    /// Items: [`WiringNews`], until the caller says anything or goes, or the test may not go on. Strikes are driven by
+    /// orders beside it.
+    WiringTest { of: TestOf },
     /// Items: [`CredentialReport`].
     Credentials {
         #[serde(default, skip_serializing_if = "Option::is_none")]

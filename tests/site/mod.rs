@@ -25,6 +25,7 @@ pub mod people;
 pub mod process;
 pub mod proxy;
 pub mod records;
+pub mod terminal;
 pub mod witness;
 
 use std::fs;

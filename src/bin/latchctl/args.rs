@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
-use latchd::domain::{CredentialId, Direction, DoorAction, DoorId, HolderId};
+use latchd::domain::{BoardId, CredentialId, Direction, DoorAction, DoorId, HolderId, ReaderId};
 
 use super::{
     help,
@@ -68,6 +68,9 @@ lockdown go on opening. `latchctl door lock-down-release` ends it.
 Example:
   latchctl door lock-down --all --reason 'intruder on floor 2'";
 
+/// Where the daemon listens, unless it is configured otherwise.
+pub const SOCKET: &str = "/run/latchd/latchd.sock";
+
 /// Shows and commands the door controller on this machine (latchd), over its Unix socket.
 ///
 /// Text output is for people, with times in the site's zone. With --json it is one document, or one a line for
@@ -83,7 +86,7 @@ pub struct Args {
         long,
         global = true,
         value_name = "PATH",
-        default_value = "/run/latchd/latchd.sock",
+        default_value = SOCKET,
         display_order = 901
     )]
     pub socket: PathBuf,
@@ -105,6 +108,12 @@ pub enum Verb {
     /// Every reader: its door, its state, its last tap
     #[command(after_help = help::READERS)]
     Readers,
+    /// Looks on at a reader
+    #[command(subcommand)]
+    Reader(ReaderVerb),
+    /// Tries a board's wiring
+    #[command(subcommand)]
+    Board(BoardVerb),
     /// Cards: status, validity, holder; never a full UID
     #[command(after_help = help::CREDENTIALS)]
     Credentials {
@@ -129,6 +138,13 @@ pub enum Verb {
     Sync {
         #[command(subcommand)]
         verb: Option<SyncVerb>,
+    },
+    /// What is wrong with this box, and what to do about it; with the daemon or without
+    #[command(after_help = help::DOCTOR)]
+    Doctor {
+        /// The daemon's configuration
+        #[arg(long, value_name = "FILE", default_value = latchd::daemon::arguments::CONFIG)]
+        config: PathBuf,
     },
     /// Prints completions for a shell, for packagers
     #[command(after_help = help::COMPLETIONS)]
@@ -164,6 +180,49 @@ pub enum Program {
     Latchd,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum ReaderVerb {
+    /// Shows each card as it is tapped, with its UID: for commissioning
+    #[command(after_help = help::READER_WATCH)]
+    Watch(Watch),
+}
+
+#[derive(Debug, Group)]
+pub struct Watch {
+    /// Which reader; all of them when left out
+    #[arg(value_name = "R")]
+    pub reader: Option<ReaderId>,
+    /// Ends after so many taps
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BoardVerb {
+    /// Drives each strike that is wired to a board, and watches each of its inputs
+    #[command(after_help = help::BOARD_TEST)]
+    Test {
+        /// Which board
+        #[arg(value_name = "B")]
+        board: BoardId,
+        #[command(flatten)]
+        test: Testing,
+    },
+}
+
+#[derive(Debug, Group)]
+pub struct Testing {
+    /// Asks nothing, and goes by what the inputs show
+    #[arg(long)]
+    pub yes: bool,
+    /// How long an input is waited for (30s, 2m)
+    #[arg(long, value_name = "TIME", value_parser = moment::seconds, default_value = "30s")]
+    pub timeout: u32,
+    /// Writes a report to hand over, in Markdown
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
 /// The commands of those names on the wire, but for `show`.
 #[derive(Debug, Subcommand)]
 pub enum DoorVerb {
@@ -173,6 +232,15 @@ pub enum DoorVerb {
         /// Which door
         #[arg(value_name = "D")]
         door: DoorId,
+    },
+    /// Tries its wiring, step by step: strike, contact, exit button
+    #[command(after_help = help::DOOR_TEST)]
+    Test {
+        /// Which door
+        #[arg(value_name = "D")]
+        door: DoorId,
+        #[command(flatten)]
+        test: Testing,
     },
     /// Opens once, as a tap would; recorded with your name
     #[command(after_help = ACCESS)]
@@ -226,11 +294,11 @@ pub struct Timed {
 }
 
 impl DoorVerb {
-    /// What is ordered of which doors; `show` orders nothing.
-    pub fn order(self) -> Result<(DoorAction, Timed), DoorId> {
+    /// What is ordered of which doors; what orders nothing comes back.
+    pub fn order(self) -> Result<(DoorAction, Timed), DoorVerb> {
         let plain = |target| Timed { target, for_s: None };
         Ok(match self {
-            DoorVerb::Show { door } => return Err(door),
+            other @ (DoorVerb::Show { .. } | DoorVerb::Test { .. }) => return Err(other),
             DoorVerb::Access(target) => (DoorAction::Access, plain(target)),
             DoorVerb::Lock(target) => (DoorAction::Lock, plain(target)),
             DoorVerb::Unlock(timed) => (DoorAction::Unlock, timed),

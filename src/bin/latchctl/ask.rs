@@ -1,28 +1,32 @@
 //! One short function a verb: what is asked of the daemon, and how its answer is shown.
 
+use std::path::PathBuf;
+
 use latchd::{
     domain::{At, Uid},
     wire::control::{
         Code, CommandDone, CommandFailed, CredentialReport, EventQuery, ExplainQuery, ExplainReport,
-        GrantQuery, GrantReport, OrderQuery, Request, StatusReport,
+        GrantQuery, GrantReport, OrderQuery, Request, StatusReport, TestOf,
     },
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    args::{Args, DoorVerb, Events, Explain, Grants, SyncVerb, Timed, Verb},
+    args::{Args, BoardVerb, DoorVerb, Events, Explain, Grants, ReaderVerb, SyncVerb, Testing, Timed, Verb},
     batch,
     client::{Client, Patience},
-    completions,
+    completions, doctor,
     failure::Failure,
     manual,
     moment::{Meaning, Moment},
     output::{Array, Output},
     text::{self, Site, Style, rights::Asked},
+    watch, wiring,
 };
 
 pub(super) struct Session {
+    socket: PathBuf,
     pub(super) client: Client,
     pub(super) out: Output,
     pub(super) style: Style,
@@ -33,12 +37,16 @@ pub(super) struct Session {
 
 /// Does what the command line says.
 pub fn run(args: Args, style: Style) -> Result<(), Failure> {
+    if let Verb::Doctor { config } = &args.verb {
+        return doctor::run(config, &args.socket, args.json, style);
+    }
     if let Some(done) = without_daemon(&args.verb) {
         return done;
     }
     let verb = checked(args.verb)?;
     let client = Client::connect(&args.socket)?;
-    let mut session = Session { client, out: Output::new(), style, json: args.json, site: None };
+    let mut session =
+        Session { socket: args.socket, client, out: Output::new(), style, json: args.json, site: None };
     session.verb(verb)?;
     session.out.flush()
 }
@@ -76,6 +84,11 @@ impl Session {
             Verb::Doors => self.list(Request::Doors, text::doors::doors),
             Verb::Door(verb) => self.door(verb),
             Verb::Readers => self.list(Request::Readers, text::readers::readers),
+            Verb::Reader(ReaderVerb::Watch(asked)) => {
+                let site = if self.json { None } else { Some(self.site()?) };
+                watch::run(&mut self.client, &mut self.out, &asked, site.as_ref(), self.style)
+            }
+            Verb::Board(BoardVerb::Test { board, test }) => self.test(TestOf::Board(board), &test),
             Verb::Credentials { holder } => {
                 let asked = if holder.is_none() { Asked::Everything } else { Asked::Some };
                 self.list(Request::Credentials { holder }, move |cards, site, style| {
@@ -88,12 +101,23 @@ impl Session {
             Verb::Events(events) => self.events(events),
             Verb::Journal(verb) => self.journal(verb),
             // Done before there is a session.
-            Verb::Completions { .. } | Verb::Man { .. } => Ok(()),
+            Verb::Doctor { .. } | Verb::Completions { .. } | Verb::Man { .. } => Ok(()),
             Verb::Sync { verb: None } => self.single(Request::Sync, text::sync::sync),
             Verb::Sync { verb: Some(SyncVerb::Resync) } => {
                 self.single(Request::SyncResync, text::sync::asked)
             }
         }
+    }
+
+    fn test(&mut self, of: TestOf, asked: &Testing) -> Result<(), Failure> {
+        let telling = wiring::Telling {
+            out: Output::new(),
+            style: self.style,
+            json: self.json,
+            is_asking: false,
+            is_told: false,
+        };
+        wiring::run(Client::connect(&self.socket)?, &self.socket, of, asked, telling)
     }
 
     fn status(&mut self) -> Result<(), Failure> {
@@ -233,7 +257,10 @@ impl Session {
     fn door(&mut self, verb: DoorVerb) -> Result<(), Failure> {
         let (action, Timed { target, for_s }) = match verb.order() {
             Ok(order) => order,
-            Err(door) => return self.single(Request::Door { door }, text::doors::door),
+            Err(DoorVerb::Test { door, test }) => return self.test(TestOf::Door(door), &test),
+            Err(DoorVerb::Show { door }) => return self.single(Request::Door { door }, text::doors::door),
+            // Each of those is an order.
+            Err(_) => return Ok(()),
         };
         let order = OrderQuery { action: action.as_str().into(), for_s, reason: target.reason };
         match target.door {
@@ -273,7 +300,7 @@ impl Session {
     }
 }
 
-pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
+pub fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
     serde_json::from_value(value).map_err(|e| Failure::Unreadable(e.to_string()))
 }
 

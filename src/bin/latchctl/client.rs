@@ -9,6 +9,7 @@ use std::{
 };
 
 use latchd::wire::control::{Answer, Envelope, MAX_LINE, PROTOCOL, Request};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType,
     sockopt::{Timeout, set_socket_timeout},
@@ -134,6 +135,33 @@ impl Client {
             return Err(Failure::Unreadable(broken.map(|e| e.to_string()).unwrap_or_default()));
         }
         Ok(())
+    }
+
+    /// The one document of an answer without items.
+    pub fn answer(&mut self) -> Result<Value, Failure> {
+        match self.next()? {
+            Answer::Done(done) => Ok(done),
+            Answer::Item(_) => Err(Failure::Unreadable("an item where none belongs".into())),
+            Answer::Error(refusal) => Err(Failure::refused(refusal)),
+        }
+    }
+
+    /// What answers come from, to be waited for beside something else.
+    pub fn reading(&self) -> &UnixStream {
+        &self.to
+    }
+
+    /// Whether something has come, or comes within this time.
+    pub fn has_news_within(&self, within: Duration) -> Result<bool, Failure> {
+        if self.has_line() {
+            return Ok(true);
+        }
+        let limit = Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(&self.to, PollFlags::IN)], Some(&limit)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(unreachable_because(&self.socket, &error.into())),
+        }
     }
 
     /// Whether the next answer has already come, as far as can be told without waiting.

@@ -47,6 +47,9 @@ pub enum Failure {
     File { doing: &'static str, path: PathBuf, error: io::Error },
     #[error("cannot write the answer to standard output: {0}")]
     Output(io::Error),
+    /// What is wrong stands in the answer.
+    #[error("something is wrong")]
+    Told,
     /// Whoever read our output has seen enough (`| head`): nothing failed.
     #[error("standard output was closed")]
     EnoughSeen,
@@ -68,7 +71,7 @@ impl Failure {
 
     /// What to tell, if anything.
     pub fn sentence(&self) -> Option<String> {
-        if matches!(self, Failure::EnoughSeen) { None } else { Some(self.to_string()) }
+        if matches!(self, Failure::EnoughSeen | Failure::Told) { None } else { Some(self.to_string()) }
     }
 
     /// 0 done · 1 refused or failed · 2 usage · 3 daemon not reachable · 4 not permitted · 5 no such thing.
@@ -78,6 +81,7 @@ impl Failure {
             Failure::Unreadable(_)
             | Failure::Some { .. }
             | Failure::File { .. }
+            | Failure::Told
             | Failure::Checkpoints { .. }
             | Failure::Input(_)
             | Failure::Output(_) => 1,

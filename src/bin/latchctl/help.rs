@@ -92,3 +92,53 @@ Examples:
 pub const CHECKPOINT: &str = "\
 Example:
   latchctl journal checkpoint >> /media/usb/oslo-1.checkpoints";
+
+pub const READER_WATCH: &str = "\
+For technicians: whole UIDs are shown, so that a card can be given to its
+holder, and a reader that answers bytes the other way round be found
+(uid_order). They go nowhere else; that you watched is recorded.
+
+Doors open meanwhile as they do for any tap.
+
+Examples:
+  latchctl reader watch
+  latchctl reader watch entrance-in --count 1
+  latchctl reader watch desk --json | jq -r 'select(.what == \"tap\").uid'";
+
+pub const DOOR_TEST: &str = "\
+Each strike is driven as `latchctl door access` does, and recorded. There is no
+test during a lockdown or a fire alarm. With --json each step is a line.
+
+Exit status:
+  0 all passed or were skipped, 1 a step failed or was not done, else as ever
+
+Examples:
+  latchctl door test entrance --report entrance.md
+  latchctl door test entrance --yes --timeout 10s --json";
+
+pub const BOARD_TEST: &str = "\
+Only coils and inputs that doors are wired to are tried, and never the fire
+alarm's. Each strike is driven as `latchctl door access` does, and recorded.
+There is no test during a lockdown or a fire alarm. With --json each step is a
+line.
+
+Exit status:
+  0 all passed or were skipped, 1 a step failed or was not done, else as ever
+
+Examples:
+  latchctl board test board-1 --report board-1.md
+  latchctl board test board-1 --yes --timeout 10s";
+
+pub const DOCTOR: &str = "\
+Looks at the configuration and the files it names, the service, serial ports and
+boards, pcscd, the clock, the disk, certificates, and the way to the broker. It
+works while the daemon is down. Whoever is not root is told what could not be
+seen.
+
+Exit status:
+  0 nothing is wrong, 1 something is
+
+Examples:
+  sudo latchctl doctor
+  latchctl doctor --json | jq -r '.[] | select(.grade == \"problem\").finding'
+  latchctl doctor --config ./new.toml";

@@ -19,6 +19,7 @@ mod ask;
 mod batch;
 mod client;
 mod completions;
+mod doctor;
 mod failure;
 mod help;
 mod journal;
@@ -26,6 +27,8 @@ mod manual;
 mod moment;
 mod output;
 mod text;
+mod watch;
+mod wiring;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 
+#[derive(Debug)]
 pub struct Output {
     to: io::BufWriter<io::StdoutLock<'static>>,
 }

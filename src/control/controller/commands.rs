@@ -19,6 +19,8 @@ impl Controller {
                 self.sync.resync(now.mono);
                 self.answer(who, Ok(seq));
             }
+            OperatorRequest::Watch { reader } => self.operator_watches(now, who, &by, reader.as_ref()),
+            OperatorRequest::Test { of } => self.operator_tests(now, who, &by, &of),
             OperatorRequest::TurnedAway { uid, action, door, detail } => {
                 let refused = OperatorCommand { door, ..OperatorCommand::refused(&by, &action, detail) };
                 let seq = self.turned_away.note(now.mono, uid, refused).map(|c| self.record_command(now, c));

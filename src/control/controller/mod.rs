@@ -20,6 +20,7 @@ mod syncing;
 mod taps;
 #[cfg(test)]
 mod tests;
+mod wiring;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -32,6 +33,7 @@ use remote::Unanswered;
 use stores::CacheState;
 pub use stores::Known;
 use syncing::Delivery;
+pub use wiring::TestRefused;
 
 use super::{
     clock::{ClockWatch, Reading},

@@ -126,6 +126,11 @@ impl Board {
         })
     }
 
+    /// How many inputs its maker gave it, where that is known.
+    pub fn inputs(&self) -> Option<u8> {
+        self.profile.map(|profile| profile.inputs).filter(|&inputs| inputs < CHANNELS_MAX)
+    }
+
     /// How soon a change of one of its inputs is seen. A command may go between two polls, and other boards do.
     pub fn seen_within(&self) -> Duration {
         match self.line {

@@ -11,7 +11,7 @@ use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 use super::{
     Serving,
     caller::{Caller, Peer, look_up},
-    journal, orders,
+    commissioning, journal, orders,
 };
 use crate::{
     control::{OperatorRequest, controller::Subject},
@@ -127,6 +127,10 @@ async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request
         Request::Status => Ok(json(site.look(|c, reading| c.status_report(reading)))),
         Request::Doors => return rows(lines, site.look(|c, _| c.door_reports())).await,
         Request::Readers => return rows(lines, site.look(|c, now| c.reader_reports(now))).await,
+        Request::ReaderWatch { reader } => {
+            return commissioning::readers(lines, site, settings, by, reader).await;
+        }
+        Request::WiringTest { of } => return commissioning::wiring(lines, site, by, of).await,
         Request::Sync => Ok(json(site.look(|c, _| c.sync_report()))),
         Request::Credentials { holder } => {
             return slices(lines, |from| site.look(|c, _| c.credentials(holder.as_ref(), from))).await;

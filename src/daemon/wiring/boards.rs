@@ -147,7 +147,8 @@ fn on_line(config: &Config, board: &config::Board) -> modbus::Config {
         timeout,
         poll,
         coils: used(config.doors.iter().map(|d| (&d.lock.board.value, d.lock.coil.value)), id),
-        inputs: used(inputs(config), id),
+        // All of them where it is known how many there are: a wire on the wrong one is seen when wiring is tried.
+        inputs: used(inputs(config), id).max(board.inputs().unwrap_or(0)),
     }
 }
 

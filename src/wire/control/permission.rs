@@ -2,7 +2,7 @@
 //!
 //! Closed, so that a new request must be put into it.
 
-use super::Request;
+use super::{Request, TestOf};
 use crate::domain::{DoorAction, DoorId, Role};
 
 impl Request {
@@ -22,7 +22,9 @@ impl Request {
             | Request::JournalCheckpoint
             | Request::Sync => Role::Observer,
             Request::DoorOrder { order, .. } | Request::DoorOrderAll(order) => of_order(&order.action),
-            Request::SyncResync => Role::Technician,
+            Request::SyncResync | Request::ReaderWatch { .. } | Request::WiringTest { .. } => {
+                Role::Technician
+            }
         }
     }
 
@@ -34,6 +36,9 @@ impl Request {
             Request::Door { .. } => "door_show",
             Request::DoorOrder { order, .. } | Request::DoorOrderAll(order) => of_order_named(&order.action),
             Request::Readers => "readers",
+            Request::ReaderWatch { .. } => "reader_watch",
+            Request::WiringTest { of: TestOf::Board(_) } => "board_test",
+            Request::WiringTest { of: TestOf::Door(_) } => "door_test",
             Request::Credentials { .. } => "credentials",
             Request::Grants(_) => "grants",
             Request::Explain(_) => "explain",
@@ -51,10 +56,13 @@ impl Request {
         match self {
             Request::Door { door } | Request::DoorOrder { door, .. } => Some(door),
             Request::Explain(query) => Some(&query.door),
+            Request::WiringTest { of: TestOf::Door(door) } => Some(door),
             Request::Status
             | Request::Doors
             | Request::DoorOrderAll(_)
             | Request::Readers
+            | Request::ReaderWatch { .. }
+            | Request::WiringTest { of: TestOf::Board(_) }
             | Request::Credentials { .. }
             | Request::Grants(_)
             | Request::Events(_)
@@ -118,6 +126,9 @@ mod tests {
             assert_eq!(asked("door_order_all", &json!({"action": action})).needs(), Role::Admin, "{action}");
         }
         assert_eq!(asked("sync_resync", &json!({})).needs(), Role::Technician);
+        // Whoever sees UIDs can make cards, and a test drives strikes.
+        assert_eq!(asked("reader_watch", &json!({})).needs(), Role::Technician);
+        assert_eq!(asked("wiring_test", &json!({"of": {"door": "entrance"}})).needs(), Role::Technician);
     }
 
     #[test]

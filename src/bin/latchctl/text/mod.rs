@@ -8,6 +8,7 @@ use latchd::{
     wire::control::StatusReport,
 };
 
+pub mod doctor;
 pub mod doors;
 pub mod events;
 pub mod explain;
@@ -15,10 +16,11 @@ pub mod readers;
 pub mod reasons;
 pub mod rights;
 #[cfg(test)]
-mod samples;
+pub mod samples;
 pub mod status;
 pub mod sync;
 mod table;
+pub mod taps;
 mod times;
 
 /// What the site's own words are: its zone, its clock, its doors' names.

@@ -17,6 +17,7 @@ mod stores;
 mod strikes;
 mod time;
 mod walk;
+mod wiring;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,0 +1,86 @@
+//! A terminal for what people look at and type into: tmux, with a server of its own for each.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::eventually;
+
+#[derive(Debug)]
+pub struct Terminal {
+    socket: PathBuf,
+}
+
+impl Terminal {
+    /// Runs a command in a window of so many columns and rows. What it showed stays when it has ended.
+    #[track_caller]
+    pub fn open(folder: &Path, size: (u16, u16), environment: &[(&str, &str)], command: &[&str]) -> Terminal {
+        let settings = folder.join("tmux.conf");
+        std::fs::write(&settings, "set -g remain-on-exit on\nset -g status off\nset -g history-limit 2000\n")
+            .expect("the test's folder is writable");
+        let terminal = Terminal { socket: folder.join("tmux") };
+        let (columns, rows) = (size.0.to_string(), size.1.to_string());
+        let mut start = terminal.tmux(&["-f"]);
+        start.arg(&settings).args(["new-session", "-d", "-x", &columns, "-y", &rows]);
+        for (name, value) in environment {
+            start.args(["-e", &format!("{name}={value}")]);
+        }
+        // Words, not a line for a shell.
+        start.arg("--").args(command);
+        // Whatever tests run in may itself be a tmux.
+        let said = start.env_remove("TMUX").output().expect("tmux is installed (./dev test installs it)");
+        assert!(said.status.success(), "{said:?}");
+        terminal
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> Command {
+        let mut tmux = Command::new("tmux");
+        tmux.arg("-S").arg(&self.socket).args(arguments);
+        tmux
+    }
+
+    #[track_caller]
+    fn done(&self, arguments: &[&str]) -> Output {
+        let said = self.tmux(arguments).output().expect("tmux");
+        assert!(said.status.success(), "tmux {arguments:?}: {said:?}");
+        said
+    }
+
+    /// What stands on it, with what has scrolled away.
+    #[track_caller]
+    pub fn everything(&self) -> String {
+        String::from_utf8(self.done(&["capture-pane", "-p", "-S", "-"]).stdout).expect("UTF-8")
+    }
+
+    /// Keys by tmux's names: `Enter`, `C-c`, `q`.
+    #[track_caller]
+    pub fn press(&self, keys: &[&str]) {
+        self.done(&[&["send-keys"], keys].concat());
+    }
+
+    /// Waits until the screen, or what has scrolled away, satisfies the condition.
+    #[track_caller]
+    pub fn wait_for(&self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
+        let mut last = String::new();
+        let found = hardware_sim::wait::until(super::RECONNECT_LIMIT, || {
+            last = self.everything();
+            wanted(&last).then(|| last.clone())
+        });
+        found.unwrap_or_else(|| panic!("the terminal never showed {what}:\n{last}"))
+    }
+
+    /// Waits until the command has ended, and says with what.
+    #[track_caller]
+    pub fn ended(&self) -> i32 {
+        eventually("the end of the command in the terminal", || {
+            let said = self.done(&["display-message", "-p", "#{pane_dead} #{pane_dead_status}"]);
+            let text = String::from_utf8_lossy(&said.stdout).into_owned();
+            text.trim().strip_prefix("1 ").and_then(|status| status.parse().ok())
+        })
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _gone = self.tmux(&["kill-server"]).output();
+    }
+}
