@@ -18,6 +18,7 @@ mod latchctl;
 mod layers;
 mod manual;
 mod naive;
+mod power;
 mod properties;
 mod seeds;
 mod site;

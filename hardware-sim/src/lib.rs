@@ -7,6 +7,7 @@ pub mod broker;
 pub mod card;
 pub mod central;
 pub mod demo;
+pub mod disk;
 pub mod fleet;
 pub mod jws;
 pub mod orders;
