@@ -108,7 +108,7 @@ fn explained(request: &Value) -> Value {
         "opens_at": "2026-11-23T08:30:00Z"})
 }
 
-/// A small site: two doors, one of which is stuck.
+/// A small site of an older daemon, which explains a decision in short: two doors, one of which is stuck.
 fn site() -> Daemon {
     Daemon::answering(|request| match request["verb"].as_str().unwrap() {
         "status" => vec![json!({"done": status()})],
@@ -129,6 +129,11 @@ fn site() -> Daemon {
             vec![json!({"error": {"code": "not_found", "message": "no door nowhere"}})]
         }
         "explain" => vec![json!({"done": explained(request)})],
+        "explain_whole" => {
+            vec![
+                json!({"error": {"code": "usage", "message": "latchd 0.0.9 does not know the verb \"explain_whole\""}}),
+            ]
+        }
         "events" => vec![
             json!({"item": {"seq": 9, "at": request["since"], "type": "door.opened", "door": "entrance"}}),
             json!({"done": {}}),

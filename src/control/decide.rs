@@ -216,3 +216,37 @@ impl<'a> Rank<'a> {
         GrantId::new(self.id.0).ok()
     }
 }
+
+/// What one grant comes to at a door, for whoever asks why: the same steps as the decision takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It does not cover the door.
+    Elsewhere,
+    /// The door is locked down or blocked, and it overrides neither.
+    Overruled,
+    ClockDoubted,
+    Stale,
+    /// Not open at that moment.
+    Closed,
+    /// Open, and row 10 stands against it.
+    Fails(Reason),
+    Passes,
+}
+
+/// Looks at one grant.
+pub fn look_at(facts: Facts<'_>, moment: Moment, holder: Holder<'_>, grant: &GrantView<'_>) -> Look {
+    if !facts.index.covers(grant, moment.door) {
+        return Look::Elsewhere;
+    }
+    let is_shut = matches!(moment.mode, DoorMode::LockedDown | DoorMode::Blocked);
+    if is_shut && !grant.override_lockdown {
+        return Look::Overruled;
+    }
+    let Covering { open, unbounded, .. } = stand(facts, moment, *grant);
+    match open {
+        Some(_) => failing_check(facts, moment, holder, grant).map_or(Look::Passes, Look::Fails),
+        None if !unbounded && !moment.clock_trusted => Look::ClockDoubted,
+        None if !unbounded && moment.stale => Look::Stale,
+        None => Look::Closed,
+    }
+}

@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 pub use certificate::{CertificateEnd, CertificateOf};
 
+pub use super::operator::{CardOrder, OperatorAnswer, OperatorEvent, OperatorRequest};
 use super::{
     feedback::Feedback,
     index::{Index, Owners},
@@ -14,12 +15,13 @@ use super::{
 };
 use crate::{
     domain::{
-        At, BoardId, BookingId, CommandId, DoorId, DoorOrder, Entry, HolderId, ReaderId, Record, Uid, ZoneId,
+        At, BoardId, BookingId, CommandId, CredentialId, DoorId, Entry, HolderId, ReaderId, Record, Uid,
+        ZoneId,
     },
     wire::{
         checkpoint::Checkpoint,
         command::{Command, CommandResult, Unread},
-        control::TestOf,
+        desk::StoredCard,
         feed::{Ack, Feed, MessageError, Sealed},
         outgoing::{DoorState, Status, Sync},
         stored::{CommandsFrom, Heard, Position, StoredModes},
@@ -261,6 +263,11 @@ pub enum Note {
     Forget {
         booking: BookingId,
     },
+    /// The desk has set a card. Of an activation it is noted once its entry is on disk.
+    Card {
+        credential: CredentialId,
+        card: StoredCard,
+    },
     /// A door's mode is now this. Of one that opens it is noted once its entry is on disk.
     Modes {
         door: DoorId,
@@ -423,44 +430,6 @@ pub enum UplinkCommand {
         through: u64,
     },
 }
-
-/// What a technician asks for that changes something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OperatorEvent {
-    /// Comes back with the answer.
-    pub token: u64,
-    /// User name and uid.
-    pub by: String,
-    pub request: OperatorRequest,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OperatorRequest {
-    Door {
-        door: DoorId,
-        order: DoorOrder,
-        reason: Option<String>,
-    },
-    Resync,
-    /// They are about to be shown cards as readers see them, of one reader or of all.
-    Watch {
-        reader: Option<ReaderId>,
-    },
-    /// They are about to try the wiring.
-    Test {
-        of: TestOf,
-    },
-    /// They may not what they asked for, which is recorded and nothing else. `uid`: whose flood it is, if it is one.
-    TurnedAway {
-        uid: u32,
-        action: String,
-        door: Option<DoorId>,
-        detail: String,
-    },
-}
-
-/// What became of it: the journal entry it stands in, or a sentence why not.
-pub type OperatorAnswer = Result<u64, String>;
 
 /// Something is to be done.
 #[derive(Debug)]

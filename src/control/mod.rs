@@ -8,6 +8,7 @@ pub mod commands_taken;
 pub mod controller;
 pub mod counters;
 pub mod decide;
+pub mod desk;
 pub mod door;
 pub mod event;
 pub mod feedback;
@@ -16,6 +17,7 @@ pub mod index;
 pub mod leaf;
 pub mod let_in;
 pub mod modes;
+pub mod operator;
 pub mod outbox;
 pub mod refusals;
 pub mod restarts;
@@ -25,8 +27,8 @@ pub mod turned_away;
 
 pub use controller::Controller;
 pub use event::{
-    Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Inputs, JournalCommand,
-    JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent, Recorded, Reload,
-    Removal, Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
+    Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, CardOrder, Event, Inputs,
+    JournalCommand, JournalEvent, Note, OperatorAnswer, OperatorEvent, OperatorRequest, Part, ReaderEvent,
+    Recorded, Reload, Removal, Replaced, Staged, UplinkCommand, UplinkEvent, Warrant,
 };
 pub use feedback::Feedback;

@@ -300,6 +300,11 @@ impl Site {
         self.0.borrow().settings.clone()
     }
 
+    /// What is logged.
+    pub fn levels(&self) -> Levels {
+        self.0.borrow().levels.clone()
+    }
+
     /// The last `seq` on disk, and each newer one as it comes.
     pub fn recorded(&self) -> watch::Receiver<u64> {
         self.0.borrow().recorded.subscribe()

@@ -4,8 +4,11 @@
 //! others out, each user has a share of the sessions, and who may ask nothing has one for as long as an answer takes.
 
 mod caller;
+mod cards;
 mod commissioning;
+mod explain;
 mod journal;
+mod log;
 mod orders;
 pub mod session;
 

@@ -17,6 +17,7 @@ use crate::{
         Note,
         commands_taken::CommandsTaken,
         controller::{JournalEnd, Known, Restored},
+        desk,
         let_in::LetIn,
         modes::{self, Changed},
         settings::Settings,
@@ -30,6 +31,7 @@ use crate::{
     },
     wire::{
         UidHasher,
+        desk::StoredCard,
         stored::{StoredEnd, StoredModes},
         uid_hash::KEY_LEN,
     },
@@ -67,7 +69,8 @@ pub fn open(config: &Config, settings: &Settings, flush_is_barrier: bool) -> Res
         flush_is_barrier,
     };
     let (mut keeper, mut loaded) = cache::open(cache, mark.clone())?;
-    let notes = replayed(config, &opened, &mut loaded.kept);
+    let place = (loaded.position.epoch, loaded.position.applied);
+    let notes = replayed(config, &opened, &mut loaded.kept, place);
     keeper.note_all(notes);
     let mut remarks: Vec<EntryKind> = Vec::new();
     for Recovered { count, detail } in std::mem::take(&mut loaded.recovered) {
@@ -95,7 +98,7 @@ fn remark(detail: &str) -> EntryKind {
 
 fn restored(opened: &Opened, mark: &MarkFile, loaded: Loaded, remarks: Vec<EntryKind>) -> Restored {
     let Loaded { index, position, kept, closed, .. } = loaded;
-    let Kept { let_in, heard, modes, commands, commands_from, .. } = kept;
+    let Kept { let_in, heard, modes, commands, commands_from, cards, .. } = kept;
     let journal = JournalEnd {
         id: opened.id.clone(),
         seq: opened.end.seq,
@@ -115,31 +118,43 @@ fn restored(opened: &Opened, mark: &MarkFile, loaded: Loaded, remarks: Vec<Entry
     let mark = mark.get();
     let known = Known { floor: (mark.epoch, mark.applied), latest: mark.latest, closed };
     let commands = CommandsTaken::new(commands, commands_from);
-    Restored { index, position, let_in, heard, journal, modes, commands, known, remarks }
+    Restored { index, position, let_in, heard, journal, modes, commands, known, cards, remarks }
 }
 
-/// What happened after the cache's last note stands in the journal: guests let in, and changes of doors' modes. What of
-/// it is news to the cache is returned, to be noted there: later notes go on from later entries.
-fn replayed(config: &Config, opened: &Opened, kept: &mut Kept) -> Vec<Note> {
+/// What happened after the cache's last note stands in the journal: guests let in, changes of doors' modes, and cards at
+/// the desk. What of it is news to the cache is returned, to be noted there: later notes go on from later entries.
+fn replayed(config: &Config, opened: &Opened, kept: &mut Kept, place: (u64, u64)) -> Vec<Note> {
     let mut reader = Reader::of_state(&config.state_dir);
-    let (mut notes, mut doors) = (Vec::new(), BTreeSet::new());
+    let (mut notes, mut doors, mut cards) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     replay(&mut reader, kept.checkpoint, opened.end.seq, |event| {
         notes.extend(replay_guest(event, &mut kept.let_in));
         if let Some(door) = replay_mode(event, &mut kept.modes) {
             doors.insert(door);
         }
+        if let Some(told) = StoredCard::told(event) {
+            cards.extend(desk::replay(&mut kept.cards, told, place));
+        }
+    });
+    let cards = cards.into_iter().filter_map(|credential| {
+        let card = kept.cards.get(&credential)?.clone();
+        Some(Note::Card { credential, card })
     });
     let modes = doors.into_iter().filter_map(|door| {
         let modes = *kept.modes.get(&door)?;
         Some(Note::Modes { door, modes })
     });
     // A guest's note moves the checkpoint, so it comes behind all that it may move it over.
-    modes.chain(notes).collect()
+    modes.chain(cards).chain(notes).collect()
 }
 
 fn replay(reader: &mut Reader, after: u64, through: u64, mut each: impl FnMut(&Value)) {
     const SLICE: usize = 1000;
-    const TYPES: [&str; 2] = ["\"guest.arrived\"", "\"door.mode_changed\""];
+    const TYPES: [&str; 4] = [
+        "\"guest.arrived\"",
+        "\"door.mode_changed\"",
+        "\"credential.activated\"",
+        "\"credential.suspended\"",
+    ];
     let mut from = after + 1;
     loop {
         let lines = reader.read(from, through, SLICE, usize::MAX);

@@ -86,6 +86,21 @@ pub struct SyncNote {
     pub detail: String,
 }
 
+/// What was done to a card at the desk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CardNote {
+    pub credential: CredentialId,
+    pub holder: HolderId,
+    /// User name and uid.
+    pub by: String,
+    /// An administrator did it outside staffed hours.
+    #[serde(rename = "override")]
+    pub is_override: bool,
+    /// How far the feed had been applied: a later record of the card wins.
+    pub epoch: u64,
+    pub applied: u64,
+}
+
 /// What somebody asked for at the control socket that changes something, or asked for in vain.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
 pub struct OperatorCommand {
@@ -162,6 +177,10 @@ pub enum EntryKind {
     LockFault { door: DoorId, detail: String },
     #[serde(rename = "door.lock_fault_ended")]
     LockFaultEnded { door: DoorId, detail: String },
+    #[serde(rename = "credential.activated")]
+    CredentialActivated(CardNote),
+    #[serde(rename = "credential.suspended")]
+    CredentialSuspended(CardNote),
     #[serde(rename = "operator.command")]
     OperatorCommand(OperatorCommand),
     /// Central's; one for each door it opened, where it opened several.

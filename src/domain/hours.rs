@@ -21,9 +21,25 @@ impl Policy {
 
     /// When the desk is staffed next, after `now`: from when, and until when.
     pub fn next_staffed(&self, zone: Zone, now: At) -> Option<(At, At)> {
-        let (weekly, today) = (self.staffed_weekly(), zone.date(now));
+        self.next_of(&self.staffed_weekly(), |e| e.staffed_hours.as_deref(), zone, now)
+    }
+
+    /// When the building opens next, after `now`: from when, and until when.
+    pub fn next_open(&self, zone: Zone, now: At) -> Option<(At, At)> {
+        let weekly = self.opening_hours.clone().unwrap_or_else(|| Schedule(vec![Interval::ALWAYS]));
+        self.next_of(&weekly, |e| e.opening_hours.as_deref(), zone, now)
+    }
+
+    fn next_of(
+        &self,
+        weekly: &Schedule,
+        exception: impl Fn(&Exception) -> Option<&[(u16, u16)]>,
+        zone: Zone,
+        now: At,
+    ) -> Option<(At, At)> {
+        let today = zone.date(now);
         (0..=AHEAD_DAYS).filter_map(|ahead| today.checked_add_days(Days::new(ahead))).find_map(|date| {
-            let spans = self.spans_on(&weekly, |e| e.staffed_hours.as_deref(), zone, date);
+            let spans = self.spans_on(weekly, &exception, zone, date);
             spans.into_iter().filter(|(from, to)| *from > now && from < to).min()
         })
     }

@@ -12,7 +12,9 @@
 //! renamed: who reads ignores fields and lines it does not know, takes an unknown code for `failed`, and answers an
 //! unknown verb, as another version, with `usage` and a sentence.
 
+pub mod cards;
 mod commissioning;
+pub mod explain;
 pub mod permission;
 
 mod stores;
@@ -27,6 +29,7 @@ pub use self::{
         CardSeen, InputChange, InputRole, InputUse, ReaderNews, TestOf, WiringBoard, WiringDoor, WiringInput,
         WiringNews, WiringReport,
     },
+    explain::{ExplainQuery, ExplainReport},
     stores::{StoreReport, VerifyQuery, VerifyReport},
 };
 use crate::domain::{
@@ -80,10 +83,20 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         holder: Option<HolderId>,
     },
+    /// Done: [`CredentialReport`].
+    Credential { credential: CredentialId },
+    /// Items: [`cards::AwaitsCard`], if a reader is named. Done: [`cards::CardDone`], on disk.
+    CredentialActivate(cards::ActivateQuery),
+    /// Done: [`cards::CardDone`], on disk.
+    CredentialSuspend(cards::SuspendQuery),
     /// Items: [`GrantReport`], in no order.
     Grants(GrantQuery),
     /// Done: [`ExplainReport`].
     Explain(ExplainQuery),
+    /// Done: [`explain::Explanation`].
+    ExplainWhole(ExplainQuery),
+    /// A decision of the past. Done: [`explain::PastExplanation`].
+    ExplainEvent { seq: u64 },
     /// Items: events as they stand in the journal, oldest first.
     Events(EventQuery),
     /// Done: [`VerifyReport`]; error `failed` names the first event that is wrong.
@@ -96,6 +109,12 @@ pub enum Request {
     },
     /// Signs the end of the journal. Done: a `Checkpoint`.
     JournalCheckpoint,
+    /// Done: [`LogReport`]. With a filter: changed, until the next start.
+    Log {
+        /// A level, or one for each module.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filter: Option<String>,
+    },
     /// Done: [`SyncReport`].
     Sync,
     /// Asks central for a snapshot. Done: [`SyncReport`].
@@ -123,21 +142,6 @@ pub struct GrantQuery {
     /// Only those open at `at`.
     #[serde(default)]
     pub active: bool,
-    /// Default: now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<At>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExplainQuery {
-    pub door: DoorId,
-    /// Either this or `credential`. Hexadecimal, in either case.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uid: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<CredentialId>,
-    #[serde(default)]
-    pub direction: Direction,
     /// Default: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<At>,
@@ -426,6 +430,9 @@ pub struct CredentialReport {
     /// The first 8 hex digits of the UID's keyed hash, as in events; left out when a later credential has its UID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid_tag: Option<String>,
+    /// The status is the desk's, not central's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desk: Option<cards::AtDesk>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -457,26 +464,15 @@ pub struct GrantReport {
     pub override_lockdown: bool,
 }
 
-/// `explain --json` prints this, without `site`.
+/// What is logged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExplainReport {
-    pub door: DoorId,
-    pub direction: Direction,
-    pub at: At,
-    /// `granted` or `denied`.
-    pub decision: String,
-    pub reason: String,
-    pub row: u8,
+pub struct LogReport {
+    /// Left out where nothing was changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<CredentialId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holder: Option<HolderId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grant: Option<GrantId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opens_at: Option<At>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub closes_at: Option<At>,
+    pub before: Option<String>,
+    pub now: String,
+    /// And after the next start, unless that is told otherwise.
+    pub at_start: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

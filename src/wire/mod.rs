@@ -5,6 +5,7 @@ pub mod canonical;
 pub mod checkpoint;
 pub mod command;
 pub mod control;
+pub mod desk;
 pub mod feed;
 pub mod fields;
 pub mod inbox;

@@ -120,6 +120,7 @@ impl Disk {
             modes: BTreeMap::new(),
             commands: CommandsTaken::default(),
             known: Known::default(),
+            cards: BTreeMap::new(),
             remarks: Vec::new(),
         }
     }

@@ -12,7 +12,9 @@ use super::{Said, channel, document, referred, schemas, validator};
 const OF_EVERY_EVENT: [&str; 7] = ["seq", "at", "type", "prev", "hash", "clock", "late"];
 
 /// Fields the daemon adds to a row of the table.
-const BESIDE: [(&str, &[&str]); 4] = [
+const BESIDE: [(&str, &[&str]); 6] = [
+    ("credential.activated", &["holder", "epoch", "applied"]),
+    ("credential.suspended", &["holder", "epoch", "applied"]),
     ("door.mode_changed", &["until"]),
     ("operator.command", &["door", "credential", "reason", "detail"]),
     ("command.executed", &["by", "door"]),

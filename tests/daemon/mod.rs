@@ -6,6 +6,7 @@ mod cards;
 mod commands;
 mod commissioning;
 mod configuration;
+mod desk;
 mod disks;
 mod doctor;
 mod exits;

@@ -282,3 +282,62 @@ fn the_daemon_answers_several_at_once_while_it_opens_doors() {
         assert!(site.board.wait_for_coil_change(before, 0, true, limit).is_some(), "the door did not open");
     });
 }
+
+#[test]
+fn explain_tells_the_whole_story_and_that_of_a_past_event_with_what_has_changed_since() {
+    let (site, booked) = with_anna();
+    let told = site.ctl(&["explain", "--door", "room-4", "--uid", ANNA]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.out.starts_with("Yes: this card's room booking b-5 opens The room-4"), "{}", told.out);
+    for line in ["ok         2    the card is known: c-81 of m-17", "ok         11   the best of them is g-9"]
+    {
+        assert!(told.out.contains(line), "no {line:?} in\n{}", told.out);
+    }
+    let told = site.ctl(&["explain", "--door", "gym", "--credential", "c-81"]);
+    assert!(told.out.contains("NO         6    none of the holder's 1 grant covers The gym"), "{}", told.out);
+    assert!(told.out.contains("\nTo open: book something that takes in The gym"), "{}", told.out);
+    let event = site.decision("room-4-in", ANNA);
+    let seq = event["seq"].to_string();
+    let told = site.ctl(&["explain", "--event", &seq]);
+    assert!(told.out.contains("the same tap would have been decided alike"), "{told:?}");
+    site.delete("grant", "g-9");
+    let told = site.ctl(&["explain", "--event", &seq]);
+    assert!(told.out.contains("would have been decided otherwise (no_grant)"), "{told:?}");
+    assert!(told.out.contains("Grant g-9 is gone since"), "{told:?}");
+    let json = site.ctl(&["explain", "--event", &seq, "--json"]).json();
+    assert_eq!((&json["event"]["seq"], &json["then"]["reason"]), (&event["seq"], &json!("no_grant")));
+    assert_eq!(json["now"]["decision"], "denied");
+    site.put([booked]);
+    let unknown = site.decision("room-4-in", "04999999999999")["seq"].to_string();
+    let told = site.ctl(&["explain", "--event", &unknown]);
+    assert!(told.out.contains("The card was not known then, and is not now."), "{told:?}");
+    for (seq, code, said) in [
+        ("0", 5, "there is no event 0"),
+        ("999999", 5, "there is no event 999999"),
+        ("1", 1, "event 1 is controller.started"),
+    ] {
+        let told = site.ctl(&["explain", "--event", seq]);
+        assert!(told.code == code && told.err.contains(said), "{told:?}");
+    }
+}
+
+#[test]
+fn the_log_is_changed_until_the_next_start_and_who_did_it_is_recorded() {
+    let mut site = Site::running();
+    assert_eq!(site.ctl(&["log"]).out, "the log is info\n");
+    let mark = site.central().mark();
+    let said = site.ctl(&["log", "debug"]);
+    assert_eq!(
+        said.out, "the log is debug now, and was info; after the next start it is info again\n",
+        "{said:?}"
+    );
+    let event = site.at_central(mark, "operator.command");
+    assert_eq!((&event["action"], &event["detail"]), (&json!("log"), &json!("info before, debug now")));
+    assert_eq!(site.ask(&["log"]), json!({"now": "debug", "at_start": "info"}));
+    let said = site.ctl(&["log", "inof"]);
+    assert!(said.code == 1 && said.err.contains("\"inof\" is no level"), "{said:?}");
+    assert_eq!(site.ask(&["log"])["now"], "debug", "nothing was changed");
+    site.daemon.stop();
+    site.start_again();
+    assert_eq!(site.ask(&["log"])["now"], "info");
+}

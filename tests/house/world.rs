@@ -406,6 +406,7 @@ fn restored(journal: &Journal) -> Restored {
         modes: journal.modes(),
         commands: CommandsTaken::default(),
         known: Known::default(),
+        cards: BTreeMap::new(),
         remarks: Vec::new(),
     }
 }

@@ -1,10 +1,14 @@
 //! The command line. Verbs that are not there yet are absent.
 
+pub mod desk;
+mod explain;
+
 use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
-use latchd::domain::{BoardId, CredentialId, Direction, DoorAction, DoorId, HolderId, ReaderId};
+use latchd::domain::{BoardId, DoorAction, DoorId, HolderId, ReaderId};
 
+pub use self::explain::Explain;
 use super::{
     help,
     moment::{self, Moment},
@@ -37,10 +41,12 @@ pass of the repeated hour is meant.
 Examples:
   latchctl explain --door entrance --uid 04A1B2C3D4E5F6
   latchctl explain --door room-4 --credential c-81 --at 09:30
+  latchctl explain --event 501
   latchctl explain --batch < questions.jsonl > answers.jsonl";
 
 const EXPLAIN_USAGE: &str = "\
 latchctl explain --door <D> <--uid <U>|--credential <C>> [OPTIONS]
+       latchctl explain --event <SEQ>
        latchctl explain --batch";
 
 const EVENTS: &str = "\
@@ -121,6 +127,9 @@ pub enum Verb {
         #[arg(long, value_name = "H")]
         holder: Option<HolderId>,
     },
+    /// One card: shown, activated at the desk, suspended
+    #[command(subcommand)]
+    Credential(desk::CredentialVerb),
     /// Grants, with their windows as computed
     #[command(after_help = GRANTS)]
     Grants(Grants),
@@ -133,6 +142,13 @@ pub enum Verb {
     /// Checks the journal
     #[command(subcommand)]
     Journal(JournalVerb),
+    /// What the daemon logs: shown, or changed until its next start
+    #[command(after_help = help::LOG)]
+    Log {
+        /// error, warn, info, debug or trace; or one for each module (info,latchd::drivers=debug)
+        #[arg(value_name = "LEVEL")]
+        level: Option<String>,
+    },
     /// Positions, age of the last feed, queue; or asks for a snapshot
     #[command(after_help = help::SYNC)]
     Sync {
@@ -329,49 +345,6 @@ pub struct Grants {
 }
 
 #[derive(Debug, Group)]
-pub struct Explain {
-    /// Which door
-    #[arg(long, value_name = "D", required_unless_present = "batch")]
-    pub door: Option<DoorId>,
-    /// The card, by the UID it answers, in hexadecimal
-    #[arg(
-        long,
-        value_name = "U",
-        required_unless_present_any = ["batch", "credential"],
-        conflicts_with = "credential"
-    )]
-    pub uid: Option<String>,
-    /// The card, by its credential's id
-    #[arg(long, value_name = "C")]
-    pub credential: Option<CredentialId>,
-    /// Which way through the door
-    #[arg(long, value_enum, default_value_t = Way::In)]
-    pub direction: Way,
-    /// Then instead of now
-    #[arg(long, value_name = "TIME", value_parser = moment::at)]
-    pub at: Option<Moment>,
-    /// Read {"door","uid","direction","at"} JSON lines from standard input and answer each with a JSON line; a line
-    /// that can't be answered gets {"error":…} in its place, and the exit status is 1 at the end
-    #[arg(long, conflicts_with_all = ["door", "uid", "credential", "direction", "at"])]
-    pub batch: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Way {
-    In,
-    Out,
-}
-
-impl From<Way> for Direction {
-    fn from(way: Way) -> Self {
-        match way {
-            Way::In => Direction::In,
-            Way::Out => Direction::Out,
-        }
-    }
-}
-
-#[derive(Debug, Group)]
 pub struct Events {
     /// Only since then
     #[arg(long, value_name = "TIME", value_parser = moment::since)]
@@ -453,6 +426,9 @@ mod tests {
         assert!(parsed("latchctl explain --door d --uid 04A1B2C3").is_ok());
         assert!(parsed("latchctl explain --door d --credential c --direction out --at 09:30").is_ok());
         assert!(parsed("latchctl explain --batch").is_ok());
+        assert!(parsed("latchctl explain --event 501").is_ok());
+        assert!(parsed("latchctl explain --event 501 --door d").is_err());
+        assert!(parsed("latchctl explain --event 501 --batch").is_err());
         assert!(parsed("latchctl explain --door d").is_err());
         assert!(parsed("latchctl explain --uid 04A1B2C3").is_err());
         assert!(parsed("latchctl explain --door d --uid 04A1B2C3 --credential c").is_err());

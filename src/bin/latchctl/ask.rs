@@ -1,12 +1,14 @@
 //! One short function a verb: what is asked of the daemon, and how its answer is shown.
 
+mod desk;
+mod explain;
+
 use std::path::PathBuf;
 
 use latchd::{
     domain::{At, Uid},
     wire::control::{
-        Code, CommandDone, CommandFailed, CredentialReport, EventQuery, ExplainQuery, ExplainReport,
-        GrantQuery, GrantReport, OrderQuery, Request, StatusReport, TestOf,
+        CommandDone, CommandFailed, EventQuery, GrantQuery, OrderQuery, Request, StatusReport, TestOf,
     },
 };
 use serde::de::DeserializeOwned;
@@ -95,6 +97,7 @@ impl Session {
                     text::rights::credentials(cards, asked, site, style)
                 })
             }
+            Verb::Credential(verb) => self.credential(verb),
             Verb::Grants(grants) => self.grants(grants),
             Verb::Explain(explain) if explain.batch => batch::run(&mut self.client, &mut self.out),
             Verb::Explain(explain) => self.explain(explain),
@@ -102,6 +105,7 @@ impl Session {
             Verb::Journal(verb) => self.journal(verb),
             // Done before there is a session.
             Verb::Doctor { .. } | Verb::Completions { .. } | Verb::Man { .. } => Ok(()),
+            Verb::Log { level } => self.single(Request::Log { filter: level }, text::sync::log),
             Verb::Sync { verb: None } => self.single(Request::Sync, text::sync::sync),
             Verb::Sync { verb: Some(SyncVerb::Resync) } => {
                 self.single(Request::SyncResync, text::sync::asked)
@@ -202,36 +206,6 @@ impl Session {
         })
     }
 
-    fn explain(&mut self, asked: Explain) -> Result<(), Failure> {
-        let Some(door) = asked.door else { return Err(Failure::Usage("--door is missing".into())) };
-        let at = self.instant(asked.at, Meaning::Today)?;
-        let direction = asked.direction.into();
-        let query = ExplainQuery { door, uid: asked.uid, credential: asked.credential, direction, at };
-        let report = batch::explained(self.done(Request::Explain(query), Patience::Prompt)?)?;
-        if self.json {
-            return self.out.json(&report);
-        }
-        let named = self.named(&report)?;
-        let site = self.site()?;
-        self.out.text(&text::explain::explain(&report, &named, &site, self.style))
-    }
-
-    /// Looks up what an explanation names. That it is gone meanwhile is no failure.
-    fn named(&mut self, report: &ExplainReport) -> Result<text::explain::Named, Failure> {
-        let mut named = text::explain::Named::default();
-        let Some(holder) = report.holder.clone() else { return Ok(named) };
-        if let Some(id) = &report.credential {
-            let cards = gone_is_none(self.rows(Request::Credentials { holder: Some(holder.clone()) }))?;
-            named.credential = cards.into_iter().find(|card: &CredentialReport| card.id == *id);
-        }
-        if let Some(id) = &report.grant {
-            let query = GrantQuery { holder: Some(holder), at: Some(report.at), ..GrantQuery::default() };
-            let grants = gone_is_none(self.rows(Request::Grants(query)))?;
-            named.grant = grants.into_iter().find(|grant: &GrantReport| grant.id == *id);
-        }
-        Ok(named)
-    }
-
     fn events(&mut self, asked: Events) -> Result<(), Failure> {
         let since = self.instant(asked.since, Meaning::LastPassed)?;
         let site = if self.json { None } else { Some(self.site()?) };
@@ -302,11 +276,4 @@ impl Session {
 
 pub fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
     serde_json::from_value(value).map_err(|e| Failure::Unreadable(e.to_string()))
-}
-
-fn gone_is_none<T>(rows: Result<Vec<T>, Failure>) -> Result<Vec<T>, Failure> {
-    match rows {
-        Err(Failure::Refused(refusal)) if refusal.code == Code::NotFound => Ok(Vec::new()),
-        other => other,
-    }
 }

@@ -23,6 +23,8 @@ use super::failure::Failure;
 pub enum Patience {
     /// What the daemon answers from memory, or after one exchange with a board.
     Prompt,
+    /// What waits for somebody to hold a card to a reader, for so many seconds.
+    Card(u32),
     /// What reads the whole journal from disk.
     Long,
     /// A stream that goes on until one side ends.
@@ -33,6 +35,7 @@ impl Patience {
     fn limit(self) -> Option<Duration> {
         match self {
             Patience::Prompt => Some(Duration::from_secs(10)),
+            Patience::Card(within_s) => Some(Duration::from_secs(u64::from(within_s) + 10)),
             Patience::Long => Some(Duration::from_secs(1800)),
             Patience::Endless => None,
         }

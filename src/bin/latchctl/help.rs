@@ -20,6 +20,29 @@ pub const CREDENTIALS: &str = "\
 Example:
   latchctl credentials --holder m-17";
 
+pub const CREDENTIAL_SHOW: &str = "\
+Example:
+  latchctl credential show c-81";
+
+pub const ACTIVATE: &str = "\
+Only what is handed out and not activated yet (issued), or what the desk itself
+has suspended. A card that central has suspended, that is lost or revoked, is
+central's to change. Outside staffed hours the desk is refused, and told when
+they are next. A later record of the card from central wins over the desk.
+
+Examples:
+  latchctl credential activate c-81
+  latchctl credential activate --reader desk
+  latchctl credential activate c-81 --reader desk --within 1m
+  latchctl credential activate c-81 --override --reason 'came on a Sunday'";
+
+pub const SUSPEND: &str = "\
+Counts at once, offline too, and outlasts restarts. `latchctl credential
+activate` gives it back; a later record of the card from central wins.
+
+Example:
+  latchctl credential suspend c-81 --reason 'left on the bus'";
+
 pub const DOOR_SHOW: &str = "\
 Example:
   latchctl door show entrance";
@@ -56,6 +79,16 @@ message, `latchctl journal checkpoint` prints one.
 Examples:
   latchctl journal verify
   latchctl journal verify --against /media/usb/oslo-1.checkpoints";
+
+pub const LOG: &str = "\
+Changing takes an administrator, and is recorded. It is not kept: after the
+next start what the daemon was started with holds again.
+
+Examples:
+  latchctl log
+  latchctl log debug
+  latchctl log info,latchd::drivers::reader=trace
+  journalctl -u latchd -f";
 
 pub const SYNC: &str = "\
 Examples:

@@ -1,8 +1,11 @@
 //! What a technician asks for. Recorded before it takes effect, with who asked.
 
-use super::{Controller, Who};
+use super::{Asker, Controller, Who};
 use crate::{
-    control::event::{Action, OperatorAnswer, OperatorEvent, OperatorRequest},
+    control::{
+        desk::CardWait,
+        event::{Action, OperatorAnswer, OperatorEvent, OperatorRequest},
+    },
     domain::{DoorId, DoorOrder, EntryKind, Now, entry::OperatorCommand},
 };
 
@@ -21,6 +24,18 @@ impl Controller {
             }
             OperatorRequest::Watch { reader } => self.operator_watches(now, who, &by, reader.as_ref()),
             OperatorRequest::Test { of } => self.operator_tests(now, who, &by, &of),
+            OperatorRequest::Beside { action, detail } => {
+                let done = OperatorCommand { detail: Some(detail), ..OperatorCommand::done(&by, &action) };
+                let seq = self.record_command(now, done);
+                self.answer_done(Some(Asker { who, seq }));
+            }
+            OperatorRequest::Card(order) => self.desk_says(now, who, by, order),
+            OperatorRequest::AwaitCard { id, reader, credential, may_override, reason, within } => {
+                let until = now.mono.plus(within);
+                let wait = CardWait { id, token, by, credential, may_override, reason, within, until };
+                self.await_card(now, &reader, wait);
+            }
+            OperatorRequest::StopWaiting { id } => self.stop_waiting(id),
             OperatorRequest::TurnedAway { uid, action, door, detail } => {
                 let refused = OperatorCommand { door, ..OperatorCommand::refused(&by, &action, detail) };
                 let seq = self.turned_away.note(now.mono, uid, refused).map(|c| self.record_command(now, c));

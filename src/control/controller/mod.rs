@@ -2,9 +2,11 @@
 //!
 //! This file holds what it knows and the one place that dispatches; each kind of event has a file of its own.
 
+mod cards;
 mod commands;
 mod doors;
 mod ends;
+mod explain;
 mod fire;
 mod leaves;
 mod measured;
@@ -39,6 +41,7 @@ use super::{
     clock::{ClockWatch, Reading},
     commands_taken::CommandsTaken,
     counters::Counters,
+    desk::Desk,
     door::Door,
     event::{
         Action, CacheCommand, CertificateEnd, Event, Inputs, JournalCommand, JournalEvent, Note, Recorded,
@@ -56,13 +59,14 @@ use super::{
 };
 use crate::{
     domain::{
-        At, BookingId, ClockTrust, CommandId, DoorId, Entry, EntryKind, HolderId, Mono, Now, ReaderId,
+        At, ClockTrust, CommandId, CredentialId, DoorId, Entry, EntryKind, Mono, Now, ReaderId,
         entry::{ClockNote, SyncNote},
     },
     wire::{
         UidHasher,
         checkpoint::Checkpoint,
         command::Command,
+        desk::StoredCard,
         outgoing::DoorState,
         stored::{Heard, Position, StoredModes},
     },
@@ -80,6 +84,8 @@ pub struct Restored {
     pub modes: BTreeMap<DoorId, StoredModes>,
     pub commands: CommandsTaken,
     pub known: Known,
+    /// Cards as the desk had set them.
+    pub cards: BTreeMap<CredentialId, StoredCard>,
     /// Things the journal should say about the start, such as a store that had to be set aside.
     pub remarks: Vec<EntryKind>,
 }
@@ -184,6 +190,7 @@ pub struct Controller {
     held: Option<Delivery>,
     refusals: Refusals,
     turned_away: TurnedAway,
+    desk: Desk,
     counters: Counters,
     commands: CommandsTaken,
     /// Commands that wait until it is on disk that they were taken, and the link's numbers for them.
@@ -248,6 +255,7 @@ impl Controller {
             held: None,
             refusals: Refusals::default(),
             turned_away: TurnedAway::default(),
+            desk: Desk::new(restored.cards),
             counters: Counters::default(),
             commands: restored.commands,
             orders: BTreeMap::new(),
@@ -285,6 +293,7 @@ impl Controller {
             hasher,
             settings,
         };
+        controller.set_cards_again();
         controller.expect_strange_pulses(now);
         controller.begin(now, why, restored.remarks);
         controller.restore_modes(now, &restored.modes, restored.journal.on_disk);
@@ -344,7 +353,7 @@ impl Controller {
             self.doors.iter().zip(&self.settings.doors).filter_map(|(d, s)| d.leaf.deadline(&s.leaf));
         let doors = self.doors.iter().filter_map(Door::deadline).chain(leaves).chain(self.fire.deadline());
         let sums = self.refusals.deadline().into_iter().chain(self.turned_away.deadline());
-        releases.chain(doors).chain(links).chain(sums).min()
+        releases.chain(doors).chain(links).chain(sums).chain(self.desk.deadline()).min()
     }
 
     fn do_what_is_due(&mut self, now: Now) {
@@ -354,6 +363,7 @@ impl Controller {
         self.note_staleness(now);
         self.tell_refusals(now);
         self.tell_turned_away(now);
+        self.end_waits(now);
         if let Some(want) = self.sync.take_due(now.mono) {
             self.send_sync(want);
         }
@@ -371,6 +381,7 @@ impl Controller {
             JournalEvent::Recorded(recorded) => {
                 self.journal_fault = None;
                 self.outbox.recorded(recorded.seq());
+                self.activate_recorded(recorded.seq());
                 self.release_recorded(now, recorded);
                 self.answer_recorded(recorded);
                 self.want_status(now);
@@ -425,10 +436,12 @@ impl Controller {
         seq
     }
 
-    /// Up to which entry all notes have been made: that of a mode which waits for the disk has not.
+    /// Up to which entry all notes have been made: that of a mode or an activation which waits for the disk has not.
     fn noted_through(&self, seq: u64) -> u64 {
-        let mut waiting = self.waiting.iter().filter(|(_, w)| matches!(w.wanted, Wanted::Mode));
-        waiting.next().map_or(seq, |(&first, _)| seq.min(first - 1))
+        let modes =
+            self.waiting.iter().filter(|(_, w)| matches!(w.wanted, Wanted::Mode)).map(|(&seq, _)| seq);
+        let first = modes.chain(self.desk.pending.keys().copied()).min();
+        first.map_or(seq, |first| seq.min(first - 1))
     }
 
     fn note_clock(&mut self, now: Now, why: &'static str) {
@@ -458,12 +471,6 @@ impl Controller {
         for booking in gone {
             self.note(Note::Forget { booking });
         }
-    }
-
-    fn let_guest_in(&mut self, at: At, seq: u64, booking: BookingId, holder: HolderId) {
-        self.let_in.add(booking.clone(), holder.clone(), at);
-        let seq = self.noted_through(seq);
-        self.note(Note::LetIn { booking, holder, at, seq });
     }
 
     fn door(&mut self, door: DoorNo) -> Option<&mut Door> {

@@ -5,6 +5,7 @@ use crate::{
     control::{
         clock::Reading,
         decide::decide_credential,
+        desk::DeskCard,
         event::CertificateEnd,
         index::{CredentialView, GrantView, Holder, Item},
         restarts::Trouble,
@@ -16,6 +17,7 @@ use crate::{
         BoardReport, CertificateReport, ClockReport, CredentialReport, DoorReport, ExplainReport,
         FailingReport, GrantQuery, GrantReport, JournalReport, LastPassage, ReaderReport, RestartsReport,
         StatusReport, SyncReport,
+        cards::{AtDesk, CardDone},
     },
 };
 
@@ -23,7 +25,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     Uid(Uid),
-    Credential(CredentialId),
+    /// By its id; whose it is has been looked up.
+    Credential {
+        id: CredentialId,
+        holder: HolderId,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +78,7 @@ impl Controller {
     }
 
     /// The moment as the controller last judged the clock.
-    fn now(&self, reading: Reading) -> Now {
+    pub(super) fn now(&self, reading: Reading) -> Now {
         Now { mono: reading.mono, wall: reading.wall, trust: self.clock_said.0 }
     }
 
@@ -178,7 +184,7 @@ impl Controller {
     pub fn credentials(&self, holder: Option<&HolderId>, from: u32) -> (Vec<CredentialReport>, Option<u32>) {
         self.listed(holder, from, |holder, item, rows| {
             if let Item::Credential(c) = item {
-                rows.extend(credential_report(&holder, &c));
+                rows.extend(self.credential_report(&holder, &c));
             }
         })
     }
@@ -218,7 +224,7 @@ impl Controller {
         (rows, None)
     }
 
-    fn grant_report(&self, holder: &Holder<'_>, g: &GrantView<'_>, at: At) -> Option<GrantReport> {
+    pub(super) fn grant_report(&self, holder: &Holder<'_>, g: &GrantView<'_>, at: At) -> Option<GrantReport> {
         let terms = self.index.terms(g);
         let bounds = terms.bounds(self.index.policy());
         let open = terms.open(self.index.policy(), self.settings.zone, at);
@@ -263,16 +269,13 @@ impl Controller {
         subject: &Subject,
         at: Option<At>,
     ) -> Result<ExplainReport, ExplainError> {
-        let mut now = self.now(reading);
-        if let Some(at) = at {
-            now = Now { wall: at, trust: crate::domain::ClockTrust::Trusted, ..now };
-        }
+        let now = self.asked_about(reading, at);
         let door_no = self.settings.door_no(door).ok_or_else(|| ExplainError::Door(door.clone()))?;
         let decision = match subject {
             Subject::Uid(uid) => self.decide_at(now, door_no, uid, &self.hasher.hash(uid)),
-            Subject::Credential(id) => {
+            Subject::Credential { id, .. } => {
                 let unknown = || ExplainError::Credential(id.clone());
-                let (holder, credential) = self.find_credential(id).ok_or_else(unknown)?;
+                let (holder, credential) = self.card_of(subject).ok_or_else(unknown)?;
                 let moment = self.moment(now, door_no).ok_or_else(|| ExplainError::Door(door.clone()))?;
                 decide_credential(self.facts(), moment, holder, &credential)
             }
@@ -280,11 +283,67 @@ impl Controller {
         Ok(explained(door.clone(), direction, at.unwrap_or_else(|| now.wall.floor_ms()), decision))
     }
 
-    fn find_credential(&self, id: &CredentialId) -> Option<(Holder<'_>, CredentialView<'_>)> {
-        self.index.holders(0).find_map(|(_, holder)| {
-            let credential = holder.credentials().find(|c| c.id == id.as_str())?;
-            Some((holder, credential))
+    pub(super) fn credential_report(
+        &self,
+        holder: &Holder<'_>,
+        c: &CredentialView<'_>,
+    ) -> Option<CredentialReport> {
+        let id = CredentialId::new(c.id).ok()?;
+        let at_desk = |card: &DeskCard| AtDesk {
+            by: card.stored.by.clone(),
+            at: card.stored.at,
+            is_override: card.stored.is_override,
+            seq: card.stored.seq,
+            central: card.central,
+        };
+        Some(CredentialReport {
+            desk: self.desk.cards.get(&id).map(at_desk),
+            id,
+            holder: HolderId::new(holder.id()).ok()?,
+            status: c.status,
+            valid_from: c.valid_from,
+            valid_until: c.valid_until,
+            label: c.label.map(str::to_owned),
+            extended_time: c.extended_time,
+            uid_tag: c.uid.map(|uid| uid.tag()),
         })
+    }
+
+    /// Whose a credential is, looked for in a slice of the holders, and where the next slice begins.
+    pub fn search_credential(&self, id: &CredentialId, from: u32) -> (Option<HolderId>, Option<u32>) {
+        for (seen, (n, holder)) in self.index.holders(from).enumerate() {
+            if seen == SLICE {
+                return (None, Some(n));
+            }
+            if holder.credentials().any(|c| c.id == id.as_str()) {
+                return (HolderId::new(holder.id()).ok(), None);
+            }
+        }
+        (None, None)
+    }
+
+    /// What the desk has done to a card by this entry, unless central has said something of it since.
+    pub fn card_done(&self, seq: u64) -> Option<CardDone> {
+        let (id, card) = self.desk.cards.iter().find(|(_, card)| card.stored.seq == seq)?;
+        let (cards, _) = self.credentials(Some(&card.stored.holder), 0);
+        let report = cards.into_iter().find(|report| report.id == *id)?;
+        Some(CardDone {
+            credential: report.id,
+            holder: report.holder,
+            status: report.status,
+            outcome: "done".into(),
+            by: card.stored.by.clone(),
+            is_override: card.stored.is_override,
+            seq,
+            valid_from: report.valid_from,
+            valid_until: report.valid_until,
+        })
+    }
+
+    /// The credential whose card has this tag, and whose it is.
+    pub fn credential_by_tag(&self, tag: &str) -> Option<(CredentialId, HolderId)> {
+        let (holder, credential) = self.index.by_tag(tag)?;
+        Some((CredentialId::new(credential.id).ok()?, HolderId::new(holder.id()).ok()?))
     }
 
     /// The last `seq` on disk.
@@ -317,17 +376,4 @@ fn restarts(trouble: &Trouble) -> RestartsReport {
         last: trouble.last.floor_ms(),
         last_error: trouble.last_error.clone(),
     }
-}
-
-fn credential_report(holder: &Holder<'_>, c: &CredentialView<'_>) -> Option<CredentialReport> {
-    Some(CredentialReport {
-        id: CredentialId::new(c.id).ok()?,
-        holder: HolderId::new(holder.id()).ok()?,
-        status: c.status,
-        valid_from: c.valid_from,
-        valid_until: c.valid_until,
-        label: c.label.map(str::to_owned),
-        extended_time: c.extended_time,
-        uid_tag: c.uid.map(|uid| uid.tag()),
-    })
 }

@@ -209,6 +209,7 @@ impl Controller {
             self.index.apply(replaced.old.as_ref(), replaced.new.as_ref());
         }
         self.sync.applied(now.mono, applied.position);
+        self.desk_follows(now, &applied.replaced);
         self.note_removal(now, removal);
         self.note_conflicts(now, applied.conflicts);
         self.want_status(now);
@@ -231,6 +232,7 @@ impl Controller {
                 }
                 self.actions.push(Action::Discard(Box::new(replaced)));
                 self.sync.in_force(now.mono, id.clone(), position);
+                self.desk_follows_snapshot(now);
                 self.note_removal(now, removal);
                 self.note_conflicts(now, conflicts);
                 let said = format!(

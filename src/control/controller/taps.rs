@@ -5,12 +5,13 @@ use crate::{
     control::{
         decide::{Facts, Moment, decide},
         door::Passed,
-        event::{Action, ReaderEvent},
+        event::{Action, Note, ReaderEvent},
         feedback::Feedback,
         index::DoorNo,
     },
     domain::{
-        BookingId, Decision, EntryKind, GrantId, HolderId, Kind, Now, Passage, ReaderId, Reason, Uid, UidHash,
+        At, BookingId, Decision, EntryKind, GrantId, HolderId, Kind, Now, Passage, ReaderId, Reason, Uid,
+        UidHash,
     },
 };
 
@@ -68,6 +69,9 @@ impl Controller {
     }
 
     fn tap(&mut self, now: Now, reader: &ReaderId, uid: &Uid) {
+        if self.shown_at_desk(now, reader, uid) {
+            return;
+        }
         let Some(settings) = self.settings.reader(reader) else { return };
         let (door_id, direction) = (settings.door.clone(), settings.direction);
         let Some(door) = self.settings.door_no(&door_id) else { return };
@@ -150,6 +154,12 @@ impl Controller {
             EntryKind::GuestArrived { door, holder: holder.clone(), booking: booking.clone(), host };
         let seq = self.record(now, arrived);
         self.let_guest_in(now.wall, seq, booking, holder.clone());
+    }
+
+    fn let_guest_in(&mut self, at: At, seq: u64, booking: BookingId, holder: HolderId) {
+        self.let_in.add(booking.clone(), holder.clone(), at);
+        let seq = self.noted_through(seq);
+        self.note(Note::LetIn { booking, holder, at, seq });
     }
 
     /// The booking of a guest's grant, and its host: of several, the one with the smallest grant id.

@@ -18,7 +18,7 @@ use self::{
     table::{Slot, Table},
 };
 use crate::domain::{
-    Credential, CredentialId, DoorId, Grant, Kind, Policy, Record, Schedule, Terms, UidHash, ZoneId,
+    Credential, CredentialId, DoorId, Grant, Kind, Policy, Record, Schedule, Status, Terms, UidHash, ZoneId,
 };
 
 /// Which credential has a UID.
@@ -114,10 +114,31 @@ impl Index {
         }
     }
 
+    /// Shows a credential with another status than its record has: what the desk has set. What replaces the record
+    /// replaces this.
+    pub fn set_status(&mut self, holder: &str, credential: &str, status: Status) -> bool {
+        let Some(n) = self.find_holder(holder) else { return false };
+        let Some(changed) = packed::with_status(self.run(n), credential, status) else { return false };
+        if let Some(run) = self.runs.get_mut(n as usize) {
+            *run = changed.into_boxed_slice();
+        }
+        true
+    }
+
     /// The holder of the credential with this UID, and the credential.
     pub fn by_uid(&self, uid: &UidHash) -> Option<(Holder<'_>, CredentialView<'_>)> {
         let in_run = |n| Some((self.holder(n), self.credential_in(n, uid)?));
         self.by_uid.with(uid_hash(uid)).find_map(in_run)
+    }
+
+    /// The credential whose hashed UID begins like this, as journal entries show it.
+    pub fn by_tag(&self, tag: &str) -> Option<(Holder<'_>, CredentialView<'_>)> {
+        let hash = u32::from_str_radix(tag, 16).ok().filter(|_| tag.len() == 8)?.swap_bytes();
+        let has_tag = |c: &CredentialView<'_>| c.uid.is_some_and(|uid| uid.tag() == tag);
+        self.by_uid.with(hash).find_map(|n| {
+            let holder = self.holder(n);
+            Some((holder, holder.credentials().find(has_tag)?))
+        })
     }
 
     /// Who has each UID that these changes put, before them: a later credential takes it over.
@@ -385,6 +406,34 @@ mod tests {
             assert_eq!((index.covers.iter().count(), index.schedules.iter().count()), (0, 0));
             assert_eq!((index.runs.len(), index.free.len()), (2, 2));
         }
+    }
+
+    #[test]
+    fn a_status_that_was_set_is_shown_and_the_record_is_replaced_all_the_same() {
+        let mut index = Index::default();
+        let text = r#"{"type":"credential","id":"c-1","uid":"04A1B2C3","holder":"h-1","status":"issued",
+            "valid_until":"2026-12-01T00:00:00Z","label":"blue","extended_time":true}"#;
+        let (old, new) = (put(text), put(&text.replace("issued", "lost")));
+        let Record::Credential(Credential { uid: Some(uid), .. }) = &old else { unreachable!() };
+        index.apply(None, Some(&old));
+        let before = format!("{:?}", index.by_uid(uid).unwrap().1);
+        for status in Status::ALL {
+            assert!(index.set_status("h-1", "c-1", status));
+            let shown = index.by_uid(uid).unwrap().1;
+            assert_eq!(shown.status, status);
+            let but_for_status = format!("{:?}", CredentialView { status: Status::Issued, ..shown });
+            assert_eq!(but_for_status, before, "nothing else has changed");
+        }
+        assert_eq!(index.by_tag(&uid.tag()).unwrap().1.id, "c-1");
+        assert!(index.by_tag("00000000").is_none() && index.by_tag("").is_none());
+        assert!(
+            !index.set_status("h-1", "c-2", Status::Active)
+                && !index.set_status("h-2", "c-1", Status::Active)
+        );
+        index.apply(Some(&old), Some(&new));
+        assert_eq!(index.by_uid(uid).unwrap().1.status, Status::Lost);
+        index.apply(Some(&new), None);
+        assert_eq!((index.by_uid.len(), index.credentials()), (0, 0));
     }
 
     #[test]

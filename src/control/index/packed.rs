@@ -81,6 +81,23 @@ pub fn without(run: &[u8], kind: ItemKind, id: &str) -> Option<Vec<u8>> {
     }
 }
 
+/// The run with another status of this credential, or `None` when it is not there.
+pub fn with_status(run: &[u8], id: &str, status: Status) -> Option<Vec<u8>> {
+    let mut items = open(run).1;
+    loop {
+        let (tag, body) = items.raw()?;
+        if tag == CREDENTIAL && Cursor(body).text() == Some(id) {
+            // Behind the id and its length: the byte whose lowest bits are the status.
+            let flags = run.len() - items.0.0.len() - body.len() + 1 + id.len();
+            let mut changed = run.to_vec();
+            let byte = changed.get_mut(flags)?;
+            let position = Status::ALL.iter().position(|s| *s == status).unwrap_or(0) as u8;
+            *byte = *byte & !0b111 | position;
+            return Some(changed);
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ItemKind {

@@ -11,14 +11,13 @@ use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 use super::{
     Serving,
     caller::{Caller, Peer, look_up},
-    commissioning, journal, orders,
+    cards, commissioning, explain, journal, log, orders,
 };
 use crate::{
-    control::{OperatorRequest, controller::Subject},
-    daemon::site::Site,
-    domain::{DoorId, Uid},
+    control::OperatorRequest,
+    domain::DoorId,
     drivers::clock,
-    wire::control::{Answer, Code, Envelope, ExplainQuery, MAX_LINE, PROTOCOL, Refusal, Request},
+    wire::control::{Answer, Code, Envelope, MAX_LINE, PROTOCOL, Refusal, Request},
 };
 
 /// The connection is gone; nobody is left to tell.
@@ -141,7 +140,12 @@ async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request
             }
             return slices(lines, |from| site.look(|c, reading| c.grants(&query, reading, from))).await;
         }
-        Request::Explain(query) => explain(site, &query),
+        Request::Credential { credential } => cards::show(site, &credential).await,
+        Request::CredentialActivate(query) => return cards::activate(lines, serving, by, query).await,
+        Request::CredentialSuspend(query) => cards::suspend(site, by, query).await,
+        Request::Explain(query) => explain::decision(site, &query).await,
+        Request::ExplainWhole(query) => explain::whole(site, &query).await,
+        Request::ExplainEvent { seq } => explain::past(site, seq).await,
         Request::Door { door } => {
             let report = site.look(|c, _| c.door_reports().into_iter().find(|d| d.door == door));
             report.map(json).ok_or_else(|| no_door(&door))
@@ -152,6 +156,8 @@ async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request
             let asked = site.request(by.to_owned(), OperatorRequest::Resync).await;
             asked.map_err(|_| stopping()).map(|_| json(site.look(|c, _| c.sync_report())))
         }
+        Request::Log { filter: None } => log::show(site),
+        Request::Log { filter: Some(filter) } => log::change(site, by, &filter).await,
         Request::JournalVerify(query) => journal::verify(site, query).await,
         Request::JournalExport { from } => return journal::export(lines, site, from).await,
         Request::JournalCheckpoint => journal::checkpoint(site).await,
@@ -210,19 +216,6 @@ async fn slices<T: Serialize>(
         tokio::task::yield_now().await;
     }
     Ok(Ok(Value::Object(serde_json::Map::new())))
-}
-
-fn explain(site: &Site, query: &ExplainQuery) -> Done {
-    let subject = match (&query.uid, &query.credential) {
-        (Some(uid), None) => Subject::Uid(
-            Uid::parse(uid).map_err(|e| Refusal::new(Code::Usage, format!("the UID can't be read: {e}")))?,
-        ),
-        (None, Some(credential)) => Subject::Credential(credential.clone()),
-        _ => return Err(Refusal::new(Code::Usage, "explain takes either a uid or a credential")),
-    };
-    site.look(|c, reading| c.explain(reading, &query.door, query.direction, &subject, query.at))
-        .map(json)
-        .map_err(|error| Refusal::new(Code::NotFound, error.to_string()))
 }
 
 pub fn stopping() -> Refusal {

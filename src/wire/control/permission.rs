@@ -14,17 +14,26 @@ impl Request {
             | Request::Door { .. }
             | Request::Readers
             | Request::Credentials { .. }
+            | Request::Credential { .. }
             | Request::Grants(_)
             | Request::Explain(_)
+            | Request::ExplainWhole(_)
+            | Request::ExplainEvent { .. }
             | Request::Events(_)
             | Request::JournalVerify(_)
             | Request::JournalExport { .. }
             | Request::JournalCheckpoint
             | Request::Sync => Role::Observer,
             Request::DoorOrder { order, .. } | Request::DoorOrderAll(order) => of_order(&order.action),
-            Request::SyncResync | Request::ReaderWatch { .. } | Request::WiringTest { .. } => {
-                Role::Technician
-            }
+            Request::Log { filter: None } => Role::Observer,
+            // A debug log says more of who came when than others are to read, and a silent one hides it.
+            Request::Log { filter: Some(_) } => Role::Admin,
+            Request::CredentialActivate(query) if query.overrides => Role::Admin,
+            Request::CredentialActivate(_)
+            | Request::CredentialSuspend(_)
+            | Request::SyncResync
+            | Request::ReaderWatch { .. }
+            | Request::WiringTest { .. } => Role::Technician,
         }
     }
 
@@ -40,12 +49,17 @@ impl Request {
             Request::WiringTest { of: TestOf::Board(_) } => "board_test",
             Request::WiringTest { of: TestOf::Door(_) } => "door_test",
             Request::Credentials { .. } => "credentials",
+            Request::Credential { .. } => "credential_show",
+            Request::CredentialActivate(query) if query.overrides => "activate_override",
+            Request::CredentialActivate(_) => "activate",
+            Request::CredentialSuspend(_) => "suspend",
             Request::Grants(_) => "grants",
-            Request::Explain(_) => "explain",
+            Request::Explain(_) | Request::ExplainWhole(_) | Request::ExplainEvent { .. } => "explain",
             Request::Events(_) => "events",
             Request::JournalVerify(_) => "journal_verify",
             Request::JournalExport { .. } => "journal_export",
             Request::JournalCheckpoint => "journal_checkpoint",
+            Request::Log { .. } => "log",
             Request::Sync => "sync",
             Request::SyncResync => "resync",
         }
@@ -55,8 +69,8 @@ impl Request {
     pub fn door(&self) -> Option<&DoorId> {
         match self {
             Request::Door { door } | Request::DoorOrder { door, .. } => Some(door),
-            Request::Explain(query) => Some(&query.door),
             Request::WiringTest { of: TestOf::Door(door) } => Some(door),
+            Request::Explain(query) | Request::ExplainWhole(query) => Some(&query.door),
             Request::Status
             | Request::Doors
             | Request::DoorOrderAll(_)
@@ -64,11 +78,16 @@ impl Request {
             | Request::ReaderWatch { .. }
             | Request::WiringTest { of: TestOf::Board(_) }
             | Request::Credentials { .. }
+            | Request::Credential { .. }
+            | Request::CredentialActivate(_)
+            | Request::CredentialSuspend(_)
+            | Request::ExplainEvent { .. }
             | Request::Grants(_)
             | Request::Events(_)
             | Request::JournalVerify(_)
             | Request::JournalExport { .. }
             | Request::JournalCheckpoint
+            | Request::Log { .. }
             | Request::Sync
             | Request::SyncResync => None,
         }
@@ -129,6 +148,9 @@ mod tests {
         // Whoever sees UIDs can make cards, and a test drives strikes.
         assert_eq!(asked("reader_watch", &json!({})).needs(), Role::Technician);
         assert_eq!(asked("wiring_test", &json!({"of": {"door": "entrance"}})).needs(), Role::Technician);
+        let activate =
+            |over: bool| asked("credential_activate", &json!({"credential": "c-1", "override": over}));
+        assert_eq!((activate(false).needs(), activate(true).needs()), (Role::Technician, Role::Admin));
     }
 
     #[test]

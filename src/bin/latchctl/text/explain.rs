@@ -21,33 +21,35 @@ pub struct Named {
 }
 
 pub fn explain(report: &ExplainReport, named: &Named, site: &Site, style: Style) -> String {
+    format!("{}\n\n{}", tame(&sentence(report, named, site)), facts(report, named, site, style))
+}
+
+/// What a technician looks up.
+pub fn facts(report: &ExplainReport, named: &Named, site: &Site, style: Style) -> String {
     let granted = report.decision == "granted";
     let tone = if granted { Tone::Good } else { Tone::Bad };
     let rule = format!("{}, row {}: {}", report.reason, report.row, reasons::row(report.row));
     let door = format!("{} ({}), {}", site.door(&report.door), report.door, way(report.direction));
     let time = |at| Cell::from(site.zone.show(at));
     let none = Cell::default;
-    format!(
-        "{}\n\n{}",
-        tame(&sentence(report, named, site)),
-        pairs(
-            &[
-                ("decision", Cell::toned(tone, &report.decision)),
-                ("reason", rule.into()),
-                ("door", door.into()),
-                ("at", time(report.at)),
-                ("credential", report.credential.as_ref().map_or_else(none, |c| card(c.as_str(), named))),
-                ("holder", report.holder.as_ref().map_or_else(none, |h| h.as_str().into())),
-                ("grant", report.grant.as_ref().map_or_else(none, |g| grant(g.as_str(), named))),
-                ("opens", report.opens_at.map_or_else(none, time)),
-                ("closes", report.closes_at.map_or_else(none, time)),
-            ],
-            style,
-        )
+    pairs(
+        &[
+            ("decision", Cell::toned(tone, &report.decision)),
+            ("reason", rule.into()),
+            ("door", door.into()),
+            ("at", time(report.at)),
+            ("credential", report.credential.as_ref().map_or_else(none, |c| card(c.as_str(), named))),
+            ("holder", report.holder.as_ref().map_or_else(none, |h| h.as_str().into())),
+            ("grant", report.grant.as_ref().map_or_else(none, |g| grant(g.as_str(), named))),
+            ("opens", report.opens_at.map_or_else(none, time)),
+            ("closes", report.closes_at.map_or_else(none, time)),
+        ],
+        style,
     )
 }
 
-fn sentence(report: &ExplainReport, named: &Named, site: &Site) -> String {
+/// What a member could be told.
+pub fn sentence(report: &ExplainReport, named: &Named, site: &Site) -> String {
     let Some(reason) = reasons::named(&report.reason) else {
         return format!("{}: {} (a reason this latchctl does not know).", report.decision, report.reason);
     };

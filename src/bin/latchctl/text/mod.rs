@@ -8,12 +8,16 @@ use latchd::{
     wire::control::StatusReport,
 };
 
+pub mod cards;
 pub mod doctor;
 pub mod doors;
 pub mod events;
 pub mod explain;
+pub mod looked_at;
+pub mod past;
 pub mod readers;
 pub mod reasons;
+mod remedy;
 pub mod rights;
 #[cfg(test)]
 pub mod samples;

@@ -39,6 +39,7 @@ pub fn credentials(credentials: &[CredentialReport], asked: Asked, site: &Site, 
         let notes = [
             over.then_some("expired"),
             early.then_some("not yet valid"),
+            card.desk.is_some().then_some("set at the desk"),
             card.uid_tag.is_none().then_some("its card belongs to a later credential"),
             card.extended_time.then_some("extended time"),
         ];
@@ -56,7 +57,7 @@ pub fn credentials(credentials: &[CredentialReport], asked: Asked, site: &Site, 
     table.show(style)
 }
 
-fn status_tone(status: Status) -> Tone {
+pub fn status_tone(status: Status) -> Tone {
     match status {
         Status::Active => Tone::Good,
         Status::Issued => Tone::Plain,

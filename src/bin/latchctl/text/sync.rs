@@ -1,6 +1,6 @@
-//! `sync`, `journal verify`: how far central and the controller agree.
+//! `sync`, `journal verify`, `log`: how far central and the controller agree, and what is logged.
 
-use latchd::wire::control::{CertificateReport, SyncReport, VerifyReport};
+use latchd::wire::control::{CertificateReport, LogReport, SyncReport, VerifyReport};
 
 use super::{
     Site, Style, Tone, count,
@@ -164,6 +164,19 @@ pub fn verified(report: &VerifyReport, style: Style) -> String {
     )
 }
 
+pub fn log(report: &LogReport, _: &Site, _: Style) -> String {
+    let LogReport { before, now, at_start } = report;
+    let again = format!("after the next start it is {at_start} again");
+    let said = match before {
+        Some(before) if before == now => format!("the log is {now}, as it was"),
+        Some(before) if now == at_start => format!("the log is {now} now, and was {before}"),
+        Some(before) => format!("the log is {now} now, and was {before}; {again}"),
+        None if now == at_start => format!("the log is {now}"),
+        None => format!("the log is {now}; {again}"),
+    };
+    tame(&said) + "\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::samples, *};
@@ -257,6 +270,30 @@ mod tests {
         last hash 51fe
         latchctl journal checkpoint signs it: kept elsewhere, a rewritten journal is noticed
         journal 6f1c is empty
+        ");
+    }
+
+    #[test]
+    fn what_is_logged_is_said_with_what_it_was_and_what_it_will_be() {
+        let site = Site::of(&samples::normal());
+        let said = |before: Option<&str>, now: &str| {
+            let report =
+                LogReport { before: before.map(str::to_owned), now: now.into(), at_start: "info".into() };
+            log(&report, &site, PLAIN)
+        };
+        let all = [
+            said(None, "info"),
+            said(None, "debug"),
+            said(Some("info"), "debug"),
+            said(Some("debug"), "info"),
+            said(Some("debug"), "debug"),
+        ];
+        insta::assert_snapshot!(all.concat(), @r"
+        the log is info
+        the log is debug; after the next start it is info again
+        the log is debug now, and was info; after the next start it is info again
+        the log is info now, and was debug
+        the log is debug, as it was
         ");
     }
 }

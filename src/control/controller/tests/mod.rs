@@ -2,6 +2,8 @@
 //!
 //! This file holds the site and the short forms; each kind of event has a file of its own, as in the controller.
 
+mod cards;
+mod explanations;
 mod feed;
 mod fire;
 mod leaves;
@@ -39,11 +41,12 @@ use crate::{
         },
     },
     domain::{
-        At, BoardId, CommandId, ControllerId, Direction, DoorAction, DoorId, DoorOrder, Entry, Mono,
-        ReaderId, Uid, ZoneId,
+        At, BoardId, CommandId, ControllerId, CredentialId, Direction, DoorAction, DoorId, DoorOrder, Entry,
+        Mono, ReaderId, Uid, ZoneId,
     },
     wire::{
         Digest, UidHasher,
+        desk::StoredCard,
         feed::{Ack, MessageError, feed},
         record::record,
         stored::{CommandsFrom, Heard, Position, StoredModes},
@@ -84,6 +87,7 @@ struct Start {
     commands: Vec<(CommandId, At)>,
     commands_from: CommandsFrom,
     known: Known,
+    cards: BTreeMap<CredentialId, StoredCard>,
     synchronised: bool,
     wall_off_s: i64,
 }
@@ -99,6 +103,7 @@ impl Default for Start {
             commands: Vec::new(),
             commands_from: CommandsFrom::Ever,
             known: Known::default(),
+            cards: BTreeMap::new(),
             synchronised: true,
             wall_off_s: 0,
         }
@@ -118,11 +123,13 @@ impl Rig {
             index.apply(None, Some(&record(&value, &hasher).unwrap()));
         }
         let reading = read(START_MONO, start.wall_off_s, start.synchronised);
-        let Start { position, let_in, heard, journal, modes, commands, commands_from, known, .. } = start;
+        let Start { position, let_in, heard, journal, modes, commands, commands_from, known, cards, .. } =
+            start;
         let Start { synchronised, wall_off_s, .. } = start;
         let commands = CommandsTaken::new(commands, commands_from);
         let remarks = Vec::new();
-        let restored = Restored { index, position, let_in, heard, journal, modes, commands, known, remarks };
+        let restored =
+            Restored { index, position, let_in, heard, journal, modes, commands, known, cards, remarks };
         let (controller, started) = Controller::new(settings, hasher.clone(), restored, reading);
         Rig { controller, hasher, mono: START_MONO, wall_off_s, synchronised, started }
     }
@@ -391,6 +398,9 @@ fn line(action: &Action) -> String {
             Note::Checkpoint { seq } => format!("note checkpoint {seq}"),
             Note::LetIn { booking, holder, seq, .. } => format!("note {holder} let in on {booking} by {seq}"),
             Note::Forget { booking } => format!("forget {booking}"),
+            Note::Card { credential, card } => {
+                format!("note {credential} {} by {}", card.status.as_str(), card.seq)
+            }
             Note::Modes { door, modes } => {
                 format!(
                     "note {door} {} by {}",

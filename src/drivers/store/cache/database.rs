@@ -198,9 +198,11 @@ impl Database {
     ) -> Result<(Applied, Written), CacheError> {
         let rejected = self.position.rejected + rejected;
         let before = Position { applied, rejected, ..self.position };
+        let ended = self.trees.end_cards(items, (before.epoch, applied))?;
         let (done, written, undo) = records::apply(&self.records, before, items, owners)?;
         if let Err(error) = self.flush() {
             undo.carry_out(&self.records)?;
+            self.trees.put_back(ended)?;
             return Err(error);
         }
         self.position = done.position;
@@ -285,8 +287,10 @@ impl Database {
             return Err(CacheError::Damaged("no snapshot is staged".into()));
         };
         let removal = self.removal_by(&staging.index, at)?;
+        let ended = self.trees.end_cards_before((staging.position.epoch, staging.position.applied))?;
         put(&self.trees.meta, KEY_GENERATION, &staging.generation)?;
         if let Err(error) = self.flush() {
+            self.trees.put_back(ended)?;
             // Else the next snapshot would be staged in what a start takes to be in force.
             put(&self.trees.meta, KEY_GENERATION, &self.generation)?;
             return Err(error);

@@ -146,6 +146,7 @@ pub fn usable_copy(config: &Config) -> Result<(Option<GoodCopy>, String), CacheE
         Ok(mut copy) => {
             if copy.header.journal != config.journal {
                 copy.small.close_doors()?;
+                copy.small.unnumber_cards()?;
                 copy.small.forget_checkpoint();
             }
             Ok((Some(copy), String::new()))

@@ -1,16 +1,19 @@
-//! What is kept beside the records, in a few small trees: doors' modes, guests let in, ids of commands, marks.
+//! What is kept beside the records, in a few small trees: doors' modes, guests let in, ids of commands, cards at the
+//! desk, marks.
 //!
 //! A tree is taken whole and by its name, so that what is kept there later gets into the good copy by itself.
 
 use std::collections::BTreeMap;
 
 use serde::{Serialize, de::DeserializeOwned};
-use sled::{Batch, Db, Tree};
+use sled::{Batch, Db, IVec, Tree};
 
 use super::CacheError;
 use crate::{
     control::{Note, let_in::LetIn},
-    domain::{At, BookingId, CommandId, DoorId, HolderId},
+    domain::{At, BookingId, Change, CommandId, CredentialId, DoorId, HolderId, RecordKey},
+    wire::desk::StoredCard,
+    wire::feed::Sealed,
     wire::stored::{CommandsFrom, Heard, StoredModes, decode, encode},
 };
 
@@ -18,6 +21,7 @@ pub const META: &str = "meta";
 pub const LET_IN: &str = "let_in";
 pub const MODES: &str = "modes";
 pub const COMMANDS: &str = "commands";
+pub const CARDS: &str = "cards";
 
 pub const KEY_SCHEMA: &str = "schema";
 pub const KEY_CONTROLLER: &str = "controller";
@@ -43,6 +47,8 @@ pub struct Kept {
     /// Ids of commands that were taken, and when they expire.
     pub commands: Vec<(CommandId, At)>,
     pub commands_from: CommandsFrom,
+    /// Cards as the desk has set them.
+    pub cards: BTreeMap<CredentialId, StoredCard>,
     /// Journal entries after this one may say more about who has been let in, and about doors' modes.
     pub checkpoint: u64,
 }
@@ -114,6 +120,15 @@ impl Small {
         Ok(())
     }
 
+    /// Of the same: cards stay as they were set, but by entries of no journal that is here.
+    pub fn unnumber_cards(&mut self) -> Result<(), CacheError> {
+        for value in self.0.get_mut(CARDS).into_iter().flat_map(BTreeMap::values_mut) {
+            let card: StoredCard = decode(value)?;
+            *value = encode(&StoredCard { seq: 0, ..card })?;
+        }
+        Ok(())
+    }
+
     /// Takes the journal up from its beginning: the one that was noted is another.
     pub fn forget_checkpoint(&mut self) {
         if let Some(meta) = self.0.get_mut(META) {
@@ -137,6 +152,11 @@ impl Small {
         for (key, value) in self.tree(MODES) {
             if let Ok(door) = DoorId::new(&key) {
                 kept.modes.insert(door, decode(value)?);
+            }
+        }
+        for (key, value) in self.tree(CARDS) {
+            if let Ok(id) = CredentialId::new(&key) {
+                kept.cards.insert(id, decode(value)?);
             }
         }
         for (key, value) in self.tree(COMMANDS) {
@@ -166,13 +186,15 @@ pub struct Trees {
     modes: Tree,
     /// Ids of commands, with when they expire.
     pub commands: Tree,
+    cards: Tree,
 }
 
 impl Trees {
     pub fn open(db: &Db) -> Result<Self, CacheError> {
         let open = |name: &str| db.open_tree(name).map_err(CacheError::sled("opened"));
         let (meta, let_in, modes, commands) = (open(META)?, open(LET_IN)?, open(MODES)?, open(COMMANDS)?);
-        Ok(Trees { meta, let_in, modes, commands })
+        let cards = open(CARDS)?;
+        Ok(Trees { meta, let_in, modes, commands, cards })
     }
 
     /// Not durable yet: the journal can tell it again.
@@ -186,6 +208,7 @@ impl Trees {
                 put(&self.meta, KEY_CHECKPOINT, seq)
             }
             Note::Modes { door, modes } => put(&self.modes, door.as_str(), modes),
+            Note::Card { credential, card } => put(&self.cards, credential.as_str(), card),
             Note::CommandsFrom(from) => put(&self.meta, KEY_COMMANDS_FROM, from),
             Note::Forget { booking } => {
                 for pair in self.let_in.scan_prefix(format!("{booking} ")) {
@@ -195,6 +218,58 @@ impl Trees {
                 Ok(())
             }
         }
+    }
+}
+
+/// Cards whose end has been written: put back where what ended them could not be.
+#[derive(Debug)]
+pub struct EndedCards(Vec<(IVec, IVec)>);
+
+impl Trees {
+    /// What these changes, up to this place of the feed, say of cards that the desk has set is later, and ends that.
+    /// Written before them: whatever a power cut leaves, no card is the desk's beside a later word of central's.
+    pub fn end_cards(&self, items: &[Sealed], place: (u64, u64)) -> Result<EndedCards, CacheError> {
+        if self.cards.is_empty() {
+            return Ok(EndedCards(Vec::new()));
+        }
+        let keys = items.iter().map(|item| match &item.change {
+            Change::Put(record) => record.key(),
+            Change::Delete(key) => key.clone(),
+        });
+        let ids = keys.filter_map(|key| match key {
+            RecordKey::Credential(id) => Some(id),
+            RecordKey::Grant(_) | RecordKey::Policy => None,
+        });
+        let mut ended = Vec::new();
+        for id in ids {
+            let found = self.cards.get(id.as_str()).map_err(CacheError::sled("read"))?;
+            ended.extend(found.map(|value| (IVec::from(id.as_str()), value)));
+        }
+        self.end(ended, place)
+    }
+
+    /// A snapshot of this place ends all that the desk has set before it.
+    pub fn end_cards_before(&self, place: (u64, u64)) -> Result<EndedCards, CacheError> {
+        let all = self.cards.iter().collect::<Result<Vec<_>, _>>().map_err(CacheError::sled("read"))?;
+        self.end(all, place)
+    }
+
+    fn end(&self, cards: Vec<(IVec, IVec)>, place: (u64, u64)) -> Result<EndedCards, CacheError> {
+        let mut ended = Vec::new();
+        for (key, value) in cards {
+            if decode::<StoredCard>(&value)?.is_before(place.0, place.1) {
+                self.cards.remove(&key).map_err(CacheError::sled("written"))?;
+                ended.push((key, value));
+            }
+        }
+        Ok(EndedCards(ended))
+    }
+
+    pub fn put_back(&self, EndedCards(cards): EndedCards) -> Result<(), CacheError> {
+        for (key, value) in cards {
+            self.cards.insert(key, value).map_err(CacheError::sled("written"))?;
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! This file holds the short forms; records, snapshots and files have a file each.
 
+mod cards;
 mod files;
 mod ladder;
 mod records;
