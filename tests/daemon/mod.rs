@@ -1,6 +1,7 @@
 //! The real daemon among real peers: each file is a part of what it promises.
 
 mod boards;
+mod bundle;
 mod cables;
 mod cards;
 mod commands;
@@ -22,6 +23,7 @@ mod link;
 mod logging;
 mod metrics;
 mod modes;
+mod monitor;
 mod neighbours;
 mod operators;
 mod osdp;

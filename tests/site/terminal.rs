@@ -45,6 +45,23 @@ impl Terminal {
         said
     }
 
+    /// What stands on the screen, a line each, without the spaces at their ends.
+    #[track_caller]
+    pub fn screen(&self) -> String {
+        String::from_utf8(self.done(&["capture-pane", "-p"]).stdout).expect("UTF-8")
+    }
+
+    /// The same with the escape sequences that colours are.
+    #[track_caller]
+    pub fn coloured(&self) -> String {
+        String::from_utf8(self.done(&["capture-pane", "-p", "-e"]).stdout).expect("UTF-8")
+    }
+
+    #[track_caller]
+    pub fn resize(&self, columns: u16, rows: u16) {
+        self.done(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
+    }
+
     /// What stands on it, with what has scrolled away.
     #[track_caller]
     pub fn everything(&self) -> String {

@@ -162,6 +162,19 @@ pub enum Verb {
         #[arg(long, value_name = "FILE", default_value = latchd::daemon::arguments::CONFIG)]
         config: PathBuf,
     },
+    /// A live screen: doors, readers, boards, events, sync, clock
+    #[command(after_help = help::MONITOR)]
+    Monitor,
+    /// Gathers a bundle for support, without UIDs, keys and passwords; with the daemon or without
+    #[command(after_help = help::DIAGNOSE)]
+    Diagnose {
+        /// The bundle to write, a .tar.gz
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The daemon's configuration
+        #[arg(long, value_name = "FILE", default_value = latchd::daemon::arguments::CONFIG)]
+        config: PathBuf,
+    },
     /// Prints completions for a shell, for packagers
     #[command(after_help = help::COMPLETIONS)]
     Completions {

@@ -18,10 +18,11 @@ use super::{
     args::{Args, BoardVerb, DoorVerb, Events, Explain, Grants, ReaderVerb, SyncVerb, Testing, Timed, Verb},
     batch,
     client::{Client, Patience},
-    completions, doctor,
+    completions, diagnose, doctor,
     failure::Failure,
     manual,
     moment::{Meaning, Moment},
+    monitor,
     output::{Array, Output},
     text::{self, Site, Style, rights::Asked},
     watch, wiring,
@@ -41,6 +42,12 @@ pub(super) struct Session {
 pub fn run(args: Args, style: Style) -> Result<(), Failure> {
     if let Verb::Doctor { config } = &args.verb {
         return doctor::run(config, &args.socket, args.json, style);
+    }
+    if let Verb::Diagnose { file, config } = &args.verb {
+        return diagnose::run(file, config, &args.socket, args.json);
+    }
+    if matches!(args.verb, Verb::Monitor) {
+        return monitor::run(&args.socket, args.json, style);
     }
     if let Some(done) = without_daemon(&args.verb) {
         return done;
@@ -104,6 +111,7 @@ impl Session {
             Verb::Events(events) => self.events(events),
             Verb::Journal(verb) => self.journal(verb),
             // Done before there is a session.
+            Verb::Monitor | Verb::Diagnose { .. } => Ok(()),
             Verb::Doctor { .. } | Verb::Completions { .. } | Verb::Man { .. } => Ok(()),
             Verb::Log { level } => self.single(Request::Log { filter: level }, text::sync::log),
             Verb::Sync { verb: None } => self.single(Request::Sync, text::sync::sync),

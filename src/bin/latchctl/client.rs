@@ -16,7 +16,7 @@ use rustix::net::{
 };
 use serde_json::Value;
 
-use super::failure::Failure;
+use super::{failure::Failure, progress::Progress};
 
 /// How long to wait for each line of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,12 @@ impl Client {
         each: &mut dyn FnMut(Value) -> Result<(), Failure>,
     ) -> Result<Value, Failure> {
         self.send(request, patience)?;
+        let mut progress =
+            (patience == Patience::Long).then(|| Progress::begin("latchd is reading its files"));
         loop {
+            if let Some((progress, most)) = progress.as_mut().zip(patience.limit()) {
+                progress.wait(self, most)?;
+            }
             match self.next()? {
                 Answer::Item(item) => each(item)?,
                 Answer::Done(done) => return Ok(done),

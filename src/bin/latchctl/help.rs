@@ -175,3 +175,23 @@ Examples:
   sudo latchctl doctor
   latchctl doctor --json | jq -r '.[] | select(.grade == \"problem\").finding'
   latchctl doctor --config ./new.toml";
+
+pub const MONITOR: &str = "\
+What needs a person stands first. Keys: q ends it, Tab goes to the next part,
+Up, Down, PgUp, PgDn, Home and End scroll that, / filters events by any text in
+them, Esc shows all again. It fits 80x24, and takes whatever size there is;
+with NO_COLOR set it has none. When the daemon restarts it says so, and goes on.
+
+Example:
+  latchctl monitor";
+
+pub const DIAGNOSE: &str = "\
+In it: the configuration without its comments and secrets, versions, what doctor
+finds, the state, the journal's last events, the service's log, and what the box
+says of its disks, clock and devices. Look into it before you send it: names of
+doors, ids of holders and addresses are in it. A file that is there already is
+left alone.
+
+Examples:
+  sudo latchctl diagnose oslo-1.tar.gz
+  tar -xzf oslo-1.tar.gz && less oslo-1/README.txt";

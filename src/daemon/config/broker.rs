@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    sections::{address, choice},
+    sections::{address, choice, without_login},
     table::Table,
 };
 use crate::drivers::uplink::{
@@ -41,6 +41,7 @@ impl Broker {
 
 /// The place, and whether it is TLS that is spoken there.
 fn scheme(text: &str) -> Result<(Address, bool), String> {
+    without_login(text)?;
     let (scheme, port, is_tls) = match text.split_once("://") {
         Some(("mqtt", _)) => ("mqtt", PLAIN_PORT, false),
         Some(("mqtts", _)) => ("mqtts", TLS_PORT, true),

@@ -332,8 +332,17 @@ pub fn choice<T: Copy>(table: &Table<'_>, key: &'static str, values: &[(&str, T)
     table.optional(key, &names.join(" or "), |v| v.as_str().and_then(pick)).map(|f| f.value)
 }
 
+/// A password in an address would stand in the error about it, and from there in a log: it is not repeated.
+pub fn without_login(text: &str) -> Result<(), String> {
+    if text.contains('@') {
+        return Err("has a user name or password in it, which belong into username and password_file".into());
+    }
+    Ok(())
+}
+
 /// Host and port of an address with the scheme given. An IPv6 host is in brackets.
 pub fn address(text: &str, scheme: &str, default_port: u16) -> Result<(String, u16), String> {
+    without_login(text)?;
     let rest = text
         .strip_prefix(scheme)
         .and_then(|t| t.strip_prefix("://"))

@@ -39,6 +39,7 @@ mod smartcards;
 mod system;
 
 use people::Account;
+pub use system::said as command;
 
 /// How bad it is. In this order they are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -93,6 +94,7 @@ pub struct Patient {
     pub root: PathBuf,
     pub path: PathBuf,
     pub config: Option<Config>,
+    pub socket: PathBuf,
     /// What the daemon says, if it answers.
     pub status: Result<StatusReport, String>,
     /// Whom the daemon runs as.
@@ -141,7 +143,7 @@ pub fn examine(path: &Path, socket: &Path) -> (Arc<Patient>, Vec<Finding>) {
     let status = ask(&socket);
     let root = PathBuf::from("/");
     let account = Account::of_service(&root);
-    let patient = Arc::new(Patient { root, path, config, status, account });
+    let patient = Arc::new(Patient { root, path, config, socket, status, account });
     findings.extend(all(&patient));
     findings.sort_by_key(|finding| finding.grade);
     (patient, findings)
@@ -259,6 +261,7 @@ pub mod samples {
             account: Account::of_service(&root),
             path: root.join("etc/latchd/latchd.toml"),
             config: config.map(|text| config::parse(text).unwrap()),
+            socket: root.join("run/latchd/latchd.sock"),
             status: Err("daemon not reachable".into()),
             root,
         };

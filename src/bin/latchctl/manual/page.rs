@@ -96,7 +96,7 @@ impl Page {
         }
         page.render(|to| man.render_options_section(to));
         if command.get_subcommands().any(|c| !c.is_hide_set()) {
-            page.add(verbs(command));
+            page.add(verbs(command, number));
         }
         page
     }
@@ -158,14 +158,19 @@ fn synopsis(command: &Command) -> Section {
     Section::of(&roff)
 }
 
-fn verbs(command: &Command) -> Section {
+/// Those of the tool have pages of their own; those of the daemon are told of here.
+fn verbs(command: &Command, number: &str) -> Section {
     let mut roff = Roff::new();
     roff.control("SH", ["VERBS"]);
     for verb in command.get_subcommands().filter(|c| !c.is_hide_set()) {
         roff.control("TP", []);
         roff.text([bold(verb.get_name())]);
         let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
-        roff.text([roman(about), roman("; "), italic(reference(verb, "1"))]);
+        let mut said = vec![roman(about)];
+        if number == "1" {
+            said.extend([roman("; "), italic(reference(verb, number))]);
+        }
+        roff.text(said);
     }
     Section::of(&roff)
 }

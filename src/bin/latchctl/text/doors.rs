@@ -40,6 +40,23 @@ pub fn doors(doors: &[DoorReport], site: &Site, style: Style) -> String {
     table.show(style)
 }
 
+/// The first columns only, worst first.
+pub fn short(doors: &[DoorReport], site: &Site, style: Style) -> String {
+    let last = site.heading("LAST LET IN");
+    let mut table = Table::new(&["DOOR", "NAME", "MODE", "LOCK", "CONTACT", "ALARM", last.as_str()]);
+    worst_first(doors).into_iter().for_each(|door| table.row(state(door, site)));
+    if doors.is_empty() { String::new() } else { table.show(style) }
+}
+
+/// The worst that a door's row says.
+pub fn tone(door: &DoorReport) -> Tone {
+    match (alarm(door.alarm), &door.fault, mode(door.mode).0, door.lock) {
+        (Some(_), ..) | (_, Some(_), ..) => Tone::Bad,
+        (_, _, Tone::Plain, LockState::Unknown) => Tone::Warning,
+        (_, _, of_mode, _) => of_mode,
+    }
+}
+
 /// The first columns of every table of doors.
 pub fn state(door: &DoorReport, site: &Site) -> Vec<Cell> {
     let (mode_tone, mode) = mode(door.mode);

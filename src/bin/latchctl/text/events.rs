@@ -27,6 +27,23 @@ pub fn event(event: &Value, site: &Site, style: Style) -> String {
     line.trim_end().to_owned() + "\n"
 }
 
+/// The same for a screen that has little room: without the date.
+pub fn short(event: &Value, site: &Site) -> String {
+    let none = Map::new();
+    let fields = event.as_object().unwrap_or(&none);
+    let text = |name: &str| fields.get(name).map(value).unwrap_or_default();
+    let at = fields.get("at").and_then(Value::as_str).and_then(|at| At::parse(at).ok());
+    let when = at.map(|at| site.brief(at)).unwrap_or_default();
+    let parts = [place(fields, site), who(fields), text("reason"), rest(fields)];
+    let said: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    tame(&format!("{when:<8} #{} {} {}", text("seq"), text("type"), said.join("  "))).trim_end().to_owned()
+}
+
+/// How much it matters.
+pub fn tone_of(event: &Value) -> Tone {
+    tone(event.get("type").and_then(Value::as_str).unwrap_or_default())
+}
+
 fn tone(kind: &str) -> Tone {
     match kind {
         "access.granted" | "access.taken" => Tone::Good,

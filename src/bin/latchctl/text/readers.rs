@@ -1,6 +1,9 @@
 //! `readers`: lost ones first.
 
-use latchd::{domain::Direction, wire::control::ReaderReport};
+use latchd::{
+    domain::Direction,
+    wire::control::{ReaderReport, StatusReport},
+};
 
 use super::{
     Site, Style, Tone,
@@ -40,6 +43,40 @@ pub fn readers(readers: &[ReaderReport], site: &Site, style: Style) -> String {
     table.show(style)
 }
 
+/// Readers and boards in one table, and the worst that each row says; lost ones first.
+pub fn devices(report: &StatusReport, site: &Site) -> (String, Vec<Tone>) {
+    let plain = Style { colour: false };
+    let mut rows: Vec<(Tone, Vec<Cell>)> = Vec::new();
+    for reader in &report.readers {
+        let (tone, said) = state_of(reader);
+        let last = reader.last_tap.map(|at| format!("tap {}", site.brief(at))).unwrap_or_default();
+        let what = format!("reader {}", reader.reader);
+        rows.push((tone, vec![what.into(), said.into(), last.into(), detail(reader, site).into()]));
+    }
+    for board in &report.boards {
+        let (tone, said) = if board.connected { (Tone::Good, "connected") } else { (Tone::Bad, "lost") };
+        let detail = board.detail.clone().unwrap_or_else(|| board.url.clone());
+        let what = format!("board {}", board.board);
+        rows.push((tone, vec![what.into(), said.into(), "".into(), detail.into()]));
+    }
+    let rank = |tone: Tone| match tone {
+        Tone::Bad => 0,
+        Tone::Warning => 1,
+        Tone::Plain | Tone::Good | Tone::Faint | Tone::Strong => 2,
+    };
+    rows.sort_by_key(|(tone, _)| rank(*tone));
+    let mut table = Table::new(&["DEVICE", "STATE", "LAST", "DETAIL"]);
+    let is_none = rows.is_empty();
+    let tones = rows
+        .into_iter()
+        .map(|(tone, row)| {
+            table.row(row);
+            if tone == Tone::Good { Tone::Plain } else { tone }
+        })
+        .collect();
+    (if is_none { String::new() } else { table.show(plain) }, tones)
+}
+
 /// Once or twice may be a plug that was moved: a cable to be changed is more than that.
 const WORTH_SAYING: u64 = 3;
 
@@ -63,6 +100,11 @@ pub fn way(direction: Direction) -> &'static str {
 }
 
 fn state(reader: &ReaderReport) -> Cell {
+    let (tone, said) = state_of(reader);
+    Cell::toned(tone, &said)
+}
+
+fn state_of(reader: &ReaderReport) -> (Tone, String) {
     let wrong = [
         (!reader.connected, "lost"),
         (reader.tamper, "tampered"),
@@ -71,9 +113,9 @@ fn state(reader: &ReaderReport) -> Cell {
     ];
     let said: Vec<&str> = wrong.into_iter().filter_map(|(is, what)| is.then_some(what)).collect();
     match (said.is_empty(), reader.connected && !reader.tamper) {
-        (true, _) => Cell::toned(Tone::Good, "connected"),
-        (false, true) => Cell::toned(Tone::Warning, &said.join(", ")),
-        (false, false) => Cell::toned(Tone::Bad, &said.join(", ")),
+        (true, _) => (Tone::Good, "connected".into()),
+        (false, true) => (Tone::Warning, said.join(", ")),
+        (false, false) => (Tone::Bad, said.join(", ")),
     }
 }
 

@@ -40,20 +40,30 @@ impl Problem {
 
 pub fn status(report: &StatusReport, style: Style) -> String {
     let site = Site::of(report);
-    let head = format!(
-        "{} · latchd {} · {} · up {}\n",
-        style.paint(Tone::Strong, report.controller.as_str()),
-        tame(&report.version),
-        site.zone.show(report.now),
-        span(report.now.since(report.started_at)),
-    );
+    let head = head(report, style);
     let problems = problems(report, &site, style);
     let most_doors = SHARED.saturating_sub(problems.lines().count());
     let doors = door_table(report, most_doors, &site, style);
     [head, problems, doors, rest(report, &site, style)].join("\n")
 }
 
-fn problems(report: &StatusReport, site: &Site, style: Style) -> String {
+/// Which controller this is, and since when it runs.
+pub fn head(report: &StatusReport, style: Style) -> String {
+    format!(
+        "{} · latchd {} · {} · up {}\n",
+        style.paint(Tone::Strong, report.controller.as_str()),
+        tame(&report.version),
+        report.time_zone.show(report.now),
+        span(report.now.since(report.started_at)),
+    )
+}
+
+/// What needs a person, worst first.
+pub fn found(report: &StatusReport, site: &Site) -> Vec<(Tone, String)> {
+    all_found(report, site).into_iter().map(|problem| (problem.tone, tame(&problem.text))).collect()
+}
+
+fn all_found(report: &StatusReport, site: &Site) -> Vec<Problem> {
     let mut found: Vec<Problem> = worst_first(&report.doors).into_iter().filter_map(door_problem).collect();
     found.extend(report.boards.iter().filter(|b| !b.connected).map(|b| board_problem(b, site)));
     found.extend(report.readers.iter().flat_map(|r| reader_problems(r, site)));
@@ -67,6 +77,11 @@ fn problems(report: &StatusReport, site: &Site, style: Style) -> String {
     found.extend(sync_problems(report, site));
     // Stable: among equals the order above stays.
     found.sort_by_key(|p| p.tone != Tone::Bad);
+    found
+}
+
+fn problems(report: &StatusReport, site: &Site, style: Style) -> String {
+    let found = all_found(report, site);
     if found.is_empty() {
         return format!("{}\n", style.paint(Tone::Good, "all is well"));
     }
@@ -210,7 +225,8 @@ fn door_table(report: &StatusReport, most: usize, site: &Site, style: Style) -> 
     }
 }
 
-fn rest(report: &StatusReport, site: &Site, style: Style) -> String {
+/// Links, clock, journal: a line each.
+pub fn rest(report: &StatusReport, site: &Site, style: Style) -> String {
     let readers = connected(report.readers.iter().map(|r| r.connected));
     let boards = connected(report.boards.iter().map(|b| b.connected));
     let (tone, trust) = match report.clock.trust {

@@ -475,3 +475,13 @@ fn an_address_for_metrics_that_can_not_be_is_named() {
         ["12:1 metrics.port: unknown key; expected one of listen"]
     );
 }
+
+#[test]
+fn a_password_in_an_address_is_refused_and_not_repeated() {
+    for url in ["mqtt://oslo:hunter2@broker", "mqtts://hunter2@broker:8883", "http://oslo:hunter2@broker"] {
+        let text = LEAST.replace("mqtt://broker.example", url);
+        let said = said(&text).join("\n");
+        assert!(said.contains("mqtt.url: has a user name or password in it"), "{said}");
+        assert!(!said.contains("hunter2") && !said.contains("oslo:"), "{said}");
+    }
+}
