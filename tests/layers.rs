@@ -188,6 +188,30 @@ fn every_file_says_what_it_is_and_ends_in_sight() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// What of the daemon a file of the simulator uses: nothing, but for the world, whose controller it is.
+fn shared(path: &str, text: &str) -> Vec<String> {
+    let code = code(text);
+    let is_world = path.starts_with("src/world/");
+    let uses = code.contains("latchd::") || code.contains("use latchd ");
+    if uses && !is_world {
+        vec![format!("{path}: uses the daemon's code, which only the world may")]
+    } else {
+        Vec::new()
+    }
+}
+
+#[test]
+fn the_simulator_shares_no_code_with_the_daemon_but_in_its_world() {
+    let files = read("hardware-sim");
+    assert!(files.iter().any(|(path, text)| path.starts_with("src/world/") && text.contains("use latchd::")));
+    let faults: Vec<String> = files.iter().flat_map(|(path, text)| shared(path, text)).collect();
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+    assert_eq!(shared("src/central/mod.rs", "use latchd::domain::At;").len(), 1);
+    assert_eq!(shared("src/central/mod.rs", "use latchd :: domain::At;").len(), 1);
+    assert_eq!(shared("src/central/mod.rs", "// as latchd::domain does").len(), 0);
+    assert_eq!(shared("src/world/site.rs", "use latchd::domain::At;").len(), 0);
+}
+
 fn faults_of(path: &str, line: &str) -> usize {
     faults(path, &format!("//! What it is.\n\n{line}\n")).len()
 }

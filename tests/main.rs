@@ -9,20 +9,17 @@
     reason = "a test fails by panicking where it stands, in its helping functions too"
 )]
 
-mod adversary;
 mod asked;
 mod contract;
 mod daemon;
-mod house;
 mod latchctl;
 mod layers;
 mod manual;
-mod naive;
 mod power;
 mod properties;
-mod seeds;
 mod site;
 mod time_zones;
 mod vectors;
 mod wire_properties;
+mod world;
 mod worlds;

@@ -24,10 +24,8 @@ use proptest::{
 };
 use serde_json::Value;
 
-use crate::{
-    naive::{self, Site, Tap},
-    worlds::{Fed, World, fed, world},
-};
+use crate::worlds::{Fed, World, fed, world};
+use hardware_sim::naive::{self, Site, Tap};
 
 /// As many cases as `PROPTEST_CASES` says (256), times `factor`.
 fn cases(factor: u32) -> Config {

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use proptest::{collection::vec, option::weighted, prelude::*, sample::Index as Pick, sample::select};
 use serde_json::{Value, json};
 
-use crate::naive::{Instant, Site, Tap, apply, instant, windows, written};
+use hardware_sim::naive::{Instant, Site, Tap, apply, instant, windows, written};
 
 #[derive(Debug, Clone)]
 pub struct World {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hardware_sim::{board, card, central, demo, fleet, orders, reader};
+use hardware_sim::{board, card, central, demo, fleet, orders, reader, world};
 
 /// Stands in for everything a door controller is wired to
 #[derive(Debug, Parser)]
@@ -22,6 +22,7 @@ enum Verb {
     Demo(demo::Args),
     Tap(demo::tap::Args),
     Fleet(fleet::Args),
+    World(world::verb::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => args.run().map_err(Into::into),
         Verb::Tap(args) => args.run().map_err(Into::into),
         Verb::Fleet(args) => args.run().map_err(Into::into),
+        Verb::World(args) => args.run().map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -29,8 +29,12 @@ pub struct ClockSettings {
 
 /// The wall clock may be this much earlier than the latest recorded instant.
 const BACK_S: i64 = 5;
-/// A change of wall against boot time between two readings that is a jump, not a correction.
+/// Wall time that is this far from where boot time says it should be has jumped. A leap second is none, and neither is
+/// what a resume from suspend costs in precision.
 const JUMP_MS: i64 = 2_000;
+/// 2026-01-01: no clock that shows an earlier time than this program's is right, whoever vouches for it, and whatever a
+/// new journal knows nothing of.
+const WRITTEN_S: i64 = 1_767_225_600;
 
 #[derive(Debug, Clone)]
 pub struct ClockWatch {
@@ -38,16 +42,16 @@ pub struct ClockWatch {
     /// The latest instant recorded while the clock was trusted.
     high_water: Option<At>,
     synchronised_at: Option<Mono>,
-    /// Wall less monotonic time at the last reading, in ms.
+    /// Wall less boot time, in ms, when the clock was last known to be right: what it is held over by. The two only
+    /// drift apart when wall time is set, however little at a time. Where nobody ever synchronises it, as it was at the
+    /// start.
     offset_ms: Option<i64>,
-    /// What the jumps since the clock was last known to be right add up to, in ms.
-    jumped_ms: i64,
 }
 
 impl ClockWatch {
     /// `high_water`: the latest instant in the journal.
     pub fn new(settings: ClockSettings, high_water: Option<At>) -> Self {
-        ClockWatch { settings, high_water, synchronised_at: None, offset_ms: None, jumped_ms: 0 }
+        ClockWatch { settings, high_water, synchronised_at: None, offset_ms: None }
     }
 
     /// Other settings, after a reload. What was seen of the clock still counts.
@@ -57,12 +61,13 @@ impl ClockWatch {
 
     /// The moment, with how far it may be believed, and why.
     pub fn judge(&mut self, reading: Reading) -> (Now, &'static str) {
-        self.note_jump(reading);
         if reading.synchronised {
             self.synchronised_at = Some(reading.mono);
-            self.jumped_ms = 0;
+            self.offset_ms = Some(offset_ms(reading));
         }
-        let (trust, why) = self.trust(reading);
+        let offset = *self.offset_ms.get_or_insert(offset_ms(reading));
+        let has_jumped = (offset_ms(reading) - offset).abs() > JUMP_MS;
+        let (trust, why) = self.trust(reading, has_jumped);
         (Now { mono: reading.mono, wall: reading.wall, trust }, why)
     }
 
@@ -73,23 +78,17 @@ impl ClockWatch {
         }
     }
 
-    fn note_jump(&mut self, reading: Reading) {
-        let wall_ms = reading.wall.secs() * 1000 + i64::from(reading.wall.nanos() / 1_000_000);
-        let offset = wall_ms - reading.mono.0.as_millis() as i64;
-        let change = offset - self.offset_ms.replace(offset).unwrap_or(offset);
-        if change.abs() > JUMP_MS {
-            self.jumped_ms += change;
-        }
-    }
-
-    fn trust(&self, reading: Reading) -> (ClockTrust, &'static str) {
+    fn trust(&self, reading: Reading, has_jumped: bool) -> (ClockTrust, &'static str) {
         if self.high_water.is_some_and(|high| reading.wall < high.plus_s(-BACK_S)) {
             return (ClockTrust::Untrusted, "it is earlier than the latest recorded event");
+        }
+        if reading.wall.secs() < WRITTEN_S {
+            return (ClockTrust::Untrusted, "it is earlier than this program was written");
         }
         if reading.synchronised {
             return (ClockTrust::Trusted, "synchronised");
         }
-        if self.jumped_ms.abs() > JUMP_MS {
+        if has_jumped {
             return (ClockTrust::Untrusted, "it jumped, and is not synchronised");
         }
         match self.synchronised_at {
@@ -103,6 +102,12 @@ impl ClockWatch {
             None => (ClockTrust::Untrusted, "not synchronised since start"),
         }
     }
+}
+
+/// How far wall time is ahead of boot time.
+fn offset_ms(reading: Reading) -> i64 {
+    let wall_ms = reading.wall.secs() * 1000 + i64::from(reading.wall.nanos() / 1_000_000);
+    wall_ms - reading.mono.0.as_millis() as i64
 }
 
 #[cfg(test)]
@@ -163,5 +168,60 @@ mod tests {
     fn a_synchronised_clock_earlier_than_the_journal_is_not_trusted() {
         let mut w = watch(true, Some("2026-11-23T00:00:00Z"));
         assert_eq!(trust(&mut w, reading(0, "2026-11-22T23:59:54Z", true)), ClockTrust::Untrusted);
+    }
+
+    #[test]
+    fn steps_that_are_each_too_small_to_be_a_jump_are_one_together() {
+        let mut w = watch(true, None);
+        trust(&mut w, reading(0, "2026-11-01T00:00:00Z", true));
+        assert_eq!(trust(&mut w, reading(10, "2026-11-01T00:00:11Z", false)), ClockTrust::Holdover);
+        assert_eq!(trust(&mut w, reading(20, "2026-11-01T00:00:22Z", false)), ClockTrust::Holdover);
+        assert_eq!(trust(&mut w, reading(30, "2026-11-01T00:00:33Z", false)), ClockTrust::Untrusted);
+        assert_eq!(trust(&mut w, reading(40, "2026-11-01T00:00:41Z", false)), ClockTrust::Holdover);
+    }
+
+    #[test]
+    fn a_board_that_boots_in_1970_is_trusted_when_it_knows_the_time_and_not_before() {
+        for require_sync in [true, false] {
+            // The journal is new: it knows no better.
+            let mut w = watch(require_sync, None);
+            assert_eq!(trust(&mut w, reading(5, "1970-01-01T00:00:05Z", false)), ClockTrust::Untrusted);
+            // A time server that knows no better either.
+            assert_eq!(trust(&mut w, reading(6, "2001-01-01T00:00:06Z", true)), ClockTrust::Untrusted);
+            assert_eq!(trust(&mut w, reading(9, "2026-11-01T00:00:00Z", true)), ClockTrust::Trusted);
+            assert_eq!(trust(&mut w, reading(19, "2026-11-01T00:00:10Z", false)), ClockTrust::Holdover);
+        }
+    }
+
+    #[test]
+    fn a_time_server_that_steps_two_years_back_is_not_believed_until_it_is_right_again() {
+        let mut w = watch(true, None);
+        let (now, _) = w.judge(reading(0, "2028-11-01T00:00:00Z", true));
+        w.note_recorded(&now);
+        assert_eq!(trust(&mut w, reading(10, "2026-11-01T00:00:10Z", true)), ClockTrust::Untrusted);
+        assert_eq!(trust(&mut w, reading(20, "2028-11-01T00:00:20Z", true)), ClockTrust::Trusted);
+    }
+
+    /// Boot time goes on while the machine sleeps, and wall time with it.
+    #[test]
+    fn sleep_counts_towards_the_hold_over_and_is_no_jump() {
+        let mut w = watch(true, None);
+        trust(&mut w, reading(0, "2026-11-01T00:00:00Z", true));
+        assert_eq!(trust(&mut w, reading(6 * DAY, "2026-11-07T00:00:01Z", false)), ClockTrust::Holdover);
+        assert_eq!(trust(&mut w, reading(8 * DAY, "2026-11-09T00:00:00Z", false)), ClockTrust::Untrusted);
+    }
+
+    #[test]
+    fn a_leap_second_is_no_jump_and_a_second_that_comes_twice_no_step_back() {
+        let mut w = watch(true, None);
+        let (now, _) = w.judge(reading(0, "2026-12-31T23:59:59Z", true));
+        w.note_recorded(&now);
+        // The kernel shows 23:59:59 once more (TIME_OOP), with and without a time server that still answers.
+        assert_eq!(trust(&mut w, reading(1, "2026-12-31T23:59:59Z", true)), ClockTrust::Trusted);
+        let mut w = watch(true, None);
+        let (now, _) = w.judge(reading(0, "2026-12-31T23:59:59Z", true));
+        w.note_recorded(&now);
+        assert_eq!(trust(&mut w, reading(1, "2026-12-31T23:59:59Z", false)), ClockTrust::Holdover);
+        assert_eq!(trust(&mut w, reading(2, "2027-01-01T00:00:00Z", false)), ClockTrust::Holdover);
     }
 }

@@ -55,6 +55,15 @@ impl CommandsTaken {
         }
     }
 
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.taken.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.taken.is_empty()
+    }
+
     pub fn holds(&self, id: &CommandId) -> bool {
         self.taken.contains_key(id)
     }

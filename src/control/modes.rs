@@ -206,6 +206,13 @@ impl Modes {
     }
 }
 
+/// What was stored, without all that keeps the door open: what restricts it stays.
+pub fn shut(stored: &StoredModes) -> StoredModes {
+    let base = if stored.base.is_open() { DoorMode::Locked } else { stored.base };
+    let held = stored.held.filter(|(mode, _)| !mode.is_open());
+    StoredModes { base, held, scheduled_until: None, unlocked_until: None, ..*stored }
+}
+
 /// An entry `door.mode_changed` of the journal.
 #[derive(Debug, Clone, Copy)]
 pub struct Changed<'a> {

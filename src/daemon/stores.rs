@@ -19,7 +19,7 @@ use crate::{
         controller::{JournalEnd, Known, Restored},
         desk,
         let_in::LetIn,
-        modes::{self, Changed},
+        modes::{self, Changed, Modes},
         settings::Settings,
     },
     domain::{At, BookingId, DoorId, DoorMode, EntryKind, HolderId},
@@ -69,9 +69,10 @@ pub fn open(config: &Config, settings: &Settings, flush_is_barrier: bool) -> Res
         flush_is_barrier,
     };
     let (mut keeper, mut loaded) = cache::open(cache, mark.clone())?;
+    let ahead = as_of(opened.end.seq, &mut loaded.kept);
     let place = (loaded.position.epoch, loaded.position.applied);
     let notes = replayed(config, &opened, &mut loaded.kept, place);
-    keeper.note_all(notes);
+    keeper.note_all(ahead.into_iter().chain(notes));
     let mut remarks: Vec<EntryKind> = Vec::new();
     for Recovered { count, detail } in std::mem::take(&mut loaded.recovered) {
         remarks.push(EntryKind::StoreRecovered { count, detail });
@@ -119,6 +120,30 @@ fn restored(opened: &Opened, mark: &MarkFile, loaded: Loaded, remarks: Vec<Entry
     let known = Known { floor: (mark.epoch, mark.applied), latest: mark.latest, closed };
     let commands = CommandsTaken::new(commands, commands_from);
     Restored { index, position, let_in, heard, journal, modes, commands, known, cards, remarks }
+}
+
+/// A power cut may take the journal's last entries, and leave notes that were made of them. Their numbers are used again,
+/// by entries that must not count as older: nothing is newer than the journal's last entry. Returns what is to be noted
+/// anew. A door that was kept open on an entry that is gone is not any longer; that it was is left to be recorded.
+fn as_of(end: u64, kept: &mut Kept) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for (door, modes) in kept.modes.iter_mut().filter(|(_, modes)| modes.seq > end) {
+        let is_open = Modes::shown(modes).is_open();
+        let noted = StoredModes { seq: end, ..if is_open { modes::shut(modes) } else { *modes } };
+        if !is_open {
+            *modes = noted;
+        }
+        notes.push(Note::Modes { door: door.clone(), modes: noted });
+    }
+    for (credential, card) in kept.cards.iter_mut().filter(|(_, card)| card.seq > end) {
+        card.seq = end;
+        notes.push(Note::Card { credential: credential.clone(), card: card.clone() });
+    }
+    if kept.checkpoint > end {
+        kept.checkpoint = end;
+        notes.push(Note::Checkpoint { seq: end });
+    }
+    notes
 }
 
 /// What happened after the cache's last note stands in the journal: guests let in, changes of doors' modes, and cards at
@@ -242,5 +267,31 @@ mod tests {
         let other = json!({"seq": 9, "type": "door.opened", "door": "entrance", "to": "unlocked"});
         replay_mode(&other, &mut modes);
         assert_eq!(modes[&door].seq, 8);
+    }
+
+    /// Its numbers are used again: entries of the next run must not count as older than it.
+    #[test]
+    fn a_note_of_an_entry_that_a_power_cut_took_counts_as_of_the_last_that_is_left() {
+        let door = DoorId::new("entrance").unwrap();
+        let noted = StoredModes { seq: 105, base: DoorMode::Blocked, ..StoredModes::default() };
+        let mut kept =
+            Kept { modes: BTreeMap::from([(door.clone(), noted)]), checkpoint: 105, ..Kept::default() };
+        let modes = StoredModes { seq: 99, ..noted };
+        let notes = [Note::Modes { door: door.clone(), modes }, Note::Checkpoint { seq: 99 }];
+        assert_eq!(as_of(99, &mut kept), notes);
+        assert!(replay_mode(&changed(100, "locked_down", &json!({})), &mut kept.modes).is_some());
+        assert_eq!(kept.modes[&door].held, Some((DoorMode::LockedDown, None)));
+        assert_eq!(as_of(100, &mut kept), [], "what is behind stays as it was");
+    }
+
+    /// The controller finds that its entry is not on disk, and records that the door is locked.
+    #[test]
+    fn a_door_that_was_open_on_an_entry_that_is_gone_is_not_noted_to_be() {
+        let door = DoorId::new("entrance").unwrap();
+        let open = StoredModes { seq: 105, base: DoorMode::Unlocked, ..StoredModes::default() };
+        let mut kept = Kept { modes: BTreeMap::from([(door.clone(), open)]), ..Kept::default() };
+        let locked = StoredModes { seq: 99, ..StoredModes::default() };
+        assert_eq!(as_of(99, &mut kept), [Note::Modes { door: door.clone(), modes: locked }]);
+        assert_eq!(kept.modes[&door], open);
     }
 }

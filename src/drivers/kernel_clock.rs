@@ -21,6 +21,7 @@ pub fn read() -> Option<KernelClock> {
     })
 }
 
+/// A leap second under way (`TIME_INS`, `TIME_DEL`, `TIME_OOP`, `TIME_WAIT`) takes nothing from that.
 fn is_synchronised(state: libc::c_int, timex: &libc::timex) -> bool {
     state >= 0 && state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0
 }
@@ -34,5 +35,31 @@ fn adjtimex() -> (libc::c_int, libc::timex) {
     unsafe {
         let mut timex: libc::timex = std::mem::zeroed();
         (libc::adjtimex(&mut timex), timex)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(state: libc::c_int, status: libc::c_int) -> bool {
+        let (_, timex) = adjtimex();
+        is_synchronised(state, &libc::timex { status, ..timex })
+    }
+
+    #[test]
+    fn a_leap_second_under_way_leaves_the_clock_synchronised() {
+        let (ins, del) = (libc::STA_INS | libc::STA_PLL, libc::STA_DEL | libc::STA_PLL);
+        assert!(says(libc::TIME_OK, libc::STA_PLL));
+        assert!(says(libc::TIME_INS, ins) && says(libc::TIME_OOP, ins) && says(libc::TIME_WAIT, ins));
+        assert!(says(libc::TIME_DEL, del) && says(libc::TIME_WAIT, del));
+    }
+
+    #[test]
+    fn a_kernel_that_says_no_or_says_nothing_is_not_synchronised() {
+        assert!(!says(libc::TIME_ERROR, libc::STA_PLL));
+        assert!(!says(libc::TIME_OK, libc::STA_UNSYNC));
+        assert!(!says(libc::TIME_INS, libc::STA_INS | libc::STA_UNSYNC));
+        assert!(!says(-1, 0));
     }
 }

@@ -22,7 +22,7 @@ use super::doings::{Doings, booked};
 use super::mounted::{missing, say};
 use super::promised::{Known, Promised};
 use crate::asked;
-use crate::seeds::Lot;
+use hardware_sim::world::Lot;
 
 /// Without being asked for more: so long, and not more than so many.
 const SLICE: Duration = Duration::from_secs(60);

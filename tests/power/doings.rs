@@ -9,9 +9,9 @@ use hardware_sim::wait::wall_now;
 use serde_json::{Value, json};
 
 use super::promised::Known;
-use crate::seeds::Lot;
 use crate::site::records::{card, guest, room, standing, with};
 use crate::site::{CONTROLLER, LIMIT, Site, pause};
+use hardware_sim::world::Lot;
 
 /// Those who may go in at the entrance, one after the other: a card must be away before it is held up again.
 const MEMBERS: usize = 8;

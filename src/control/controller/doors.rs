@@ -80,13 +80,22 @@ impl Controller {
         if let Some(state) = self.door(pulse.door) {
             state.pulse_sent(seq);
         }
-        self.pulses.insert(ticket, pulse);
+        self.asked_of_board(ticket, pulse);
         self.actions.push(Action::Board { board, command });
     }
 
     /// A door's number at its board, whatever its place in the list has become.
     fn slot(&self, door: DoorNo) -> DoorNo {
         self.doors.get(usize::from(door.0)).map_or(door, |state| DoorNo(state.slot))
+    }
+
+    /// Under a ticket that is asked for again, because the board took its time, who waited for it still does.
+    fn asked_of_board(&mut self, ticket: u64, mut pulse: Pulse) {
+        if let Some(before) = self.pulses.remove(&ticket) {
+            pulse.asker = pulse.asker.or(before.asker);
+            pulse.reader = pulse.reader.or(before.reader);
+        }
+        self.pulses.insert(ticket, pulse);
     }
 
     /// Whoever was here before us may have driven strikes just before it died; where nothing is recorded, nobody was.
@@ -116,7 +125,7 @@ impl Controller {
         let ticket = ticket(seq, self.slot(door));
         let command = BoardCommand::Secure { ticket, coil: settings.coil };
         self.actions.push(Action::Board { board: settings.board.clone(), command });
-        self.pulses.insert(ticket, Pulse { door, reader: None, asker, confirmed: false });
+        self.asked_of_board(ticket, Pulse { door, reader: None, asker, confirmed: false });
     }
 
     fn pulsed(&mut self, now: Now, ticket: u64) {

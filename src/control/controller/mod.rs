@@ -8,7 +8,9 @@ mod doors;
 mod ends;
 mod explain;
 mod fire;
+mod guests;
 mod leaves;
+mod load;
 mod measured;
 mod orders;
 mod presence;
@@ -29,6 +31,7 @@ use std::{
     time::Duration,
 };
 
+pub use load::Load;
 pub use queries::{ExplainError, Subject};
 use reloads::Configuration;
 use remote::Unanswered;
@@ -431,7 +434,9 @@ impl Controller {
         let entry = Entry { seq, at: now.wall.floor_ms(), clock: ClockNote::of(now.trust), kind };
         self.journal(JournalCommand::Append(entry));
         if seq.is_multiple_of(CHECKPOINT_EVERY) {
-            self.note(Note::Checkpoint { seq: self.noted_through(seq) });
+            // The note of this very entry is made behind it.
+            self.note(Note::Checkpoint { seq: self.noted_through(seq - 1) });
+            self.forget_old_guests(now);
         }
         seq
     }
@@ -462,15 +467,6 @@ impl Controller {
     fn sync_note(&self, detail: impl Into<String>) -> SyncNote {
         let position = self.sync.position();
         SyncNote { epoch: position.epoch, applied: position.applied, detail: detail.into() }
-    }
-
-    /// Lets go of guests let in on bookings that are gone, a month after the last of them came.
-    fn forget_old_guests(&mut self, now: Now) {
-        let index = &self.index;
-        let gone = self.let_in.forget(now.wall.plus_s(-30 * 86_400), |b| index.hosts(b).next().is_none());
-        for booking in gone {
-            self.note(Note::Forget { booking });
-        }
     }
 
     fn door(&mut self, door: DoorNo) -> Option<&mut Door> {

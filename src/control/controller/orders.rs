@@ -15,7 +15,7 @@ use crate::{
         feedback::Feedback,
         index::DoorNo,
         leaf::Input,
-        modes::{BY_SCHEDULE, Modes},
+        modes::{self, BY_SCHEDULE, Modes},
     },
     domain::{DoorAction, DoorId, DoorMode, DoorOrder, EntryKind, Now, OrderRefusal},
     wire::stored::StoredModes,
@@ -88,7 +88,8 @@ impl Controller {
         let (from, to) = (before.mode(), modes.mode());
         let changes = (from, before.end()) != (to, modes.end());
         let seq = if changes { self.record_mode(now, door, from, by) } else { cause };
-        if matches!(to, DoorMode::LockedDown | DoorMode::Blocked) {
+        // Who is let in although it is shut comes after that, and is not overtaken by what changes beneath.
+        if changes && matches!(to, DoorMode::LockedDown | DoorMode::Blocked) {
             self.overtake(now, door);
         }
         if !to.is_open() {
@@ -235,7 +236,7 @@ impl Controller {
             let warrant = on_disk.filter(|proof| proof.seq() >= stored.seq).map(Warrant::Recorded);
             let mut modes = Modes::restored(stored, now);
             if modes.mode().is_open() && warrant.is_none() {
-                modes = Modes::default();
+                modes = Modes::restored(&modes::shut(stored), now);
             }
             let before = Modes::shown(stored);
             if let Some(state) = self.door(door) {

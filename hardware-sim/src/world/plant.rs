@@ -1,55 +1,97 @@
 //! Boards with their drivers, as the controller sees them, and what is wired to them: coils whose pulses end by
-//! themselves, links that break, commands that fail with and without having done something.
+//! themselves, links that break, commands that are slow, or fail with and without having done something.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use latchd::control::{BoardCommand, BoardEvent, Inputs};
 
-use crate::seeds::Lot;
+use super::lot::Lot;
 
 /// A board times in steps of this, and the driver looks a little later.
 const STEP: Duration = Duration::from_millis(100);
 const LOOK_AFTER: Duration = Duration::from_millis(200);
+/// After trouble the controller tries again within this: a second behind a failure, five behind a silence.
+const TROUBLE_LASTS: Duration = Duration::from_millis(6_500);
+
+/// A board that is well does as it is told within this.
+const WELL_WITHIN: Duration = Duration::from_millis(400);
+
+/// A coil that is driven.
+#[derive(Debug, Clone, Copy)]
+pub struct Driven {
+    pub until: Duration,
+    /// When it was asked for.
+    asked: Duration,
+}
 
 #[derive(Debug, Default)]
 pub struct Board {
     pub is_up: bool,
-    /// Commands are refused, or their answers are wrong.
+    /// Commands are refused, or what is read back is not what was asked.
     pub fails: bool,
+    pub is_slow: bool,
     pub inputs: u64,
-    /// When each coil that is driven drops.
-    coils: BTreeMap<u8, Duration>,
-    /// What was asked, and when it is done.
-    asked: VecDeque<(Duration, BoardCommand)>,
+    coils: BTreeMap<u8, Driven>,
+    /// What was asked, when, and when it is done.
+    asked: VecDeque<(Duration, Duration, BoardCommand)>,
     /// The last pulse on each coil that the driver will say has ended, and when it looks.
     running: BTreeMap<u8, (u64, Duration)>,
+    /// When it was last in trouble.
+    trouble: Duration,
 }
 
 impl Board {
+    #[must_use]
+    pub fn driven(&self, coil: u8, now: Duration) -> Option<Driven> {
+        self.coils.get(&coil).copied().filter(|driven| driven.until > now)
+    }
+
+    #[must_use]
     pub fn is_driven(&self, coil: u8, now: Duration) -> bool {
-        self.coils.get(&coil).is_some_and(|until| *until > now)
+        self.driven(coil, now).is_some()
+    }
+
+    /// Whether the strike is driven by a pulse that was asked for before then.
+    #[must_use]
+    pub fn is_driven_from_before(&self, coil: u8, then: Duration, now: Duration) -> bool {
+        self.driven(coil, now).is_some_and(|driven| driven.asked < then)
+    }
+
+    /// Whether it has done as it was told for long enough that nothing waits to be tried again.
+    #[must_use]
+    pub fn is_well(&self, now: Duration) -> bool {
+        self.is_up && !self.fails && !self.is_slow && now > self.trouble + TROUBLE_LASTS
+    }
+
+    /// Something goes wrong with it, or has until now.
+    pub fn note_trouble(&mut self, now: Duration) {
+        self.trouble = now;
     }
 
     /// What it answers at once, if anything.
     pub fn ask(&mut self, now: Duration, command: BoardCommand, lot: &mut Lot) -> Option<BoardEvent> {
         if !self.is_up {
+            self.note_trouble(now);
             return Some(failed(&command, "not connected"));
         }
-        let before = self.asked.back().map_or(now, |(due, _)| *due);
-        self.asked.push_back((before + Duration::from_millis(lot.of(1..30)), command));
+        let before = self.asked.back().map_or(now, |(_, due, _)| *due);
+        let time = if self.is_slow { lot.ms(200..2_500) } else { lot.ms(1..30) };
+        self.asked.push_back((now, before + time, command));
         None
     }
 
+    #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
         let looks = self.running.values().map(|(_, due)| *due).filter(|_| self.is_up);
-        self.asked.front().map(|(due, _)| *due).into_iter().chain(looks).min()
+        self.asked.front().map(|(_, due, _)| *due).into_iter().chain(looks).min()
     }
 
     /// What is due by now, one thing at a time.
     pub fn take_due(&mut self, now: Duration, lot: &mut Lot) -> Option<BoardEvent> {
-        if let Some((_, command)) = self.asked.pop_front_if(|(due, _)| *due <= now) {
-            return Some(self.execute(now, &command, lot));
+        if self.asked.front().is_some_and(|(_, due, _)| *due <= now) {
+            let (asked, _, command) = self.asked.pop_front()?;
+            return Some(self.execute(asked, now, &command, lot));
         }
         let due = |(coil, (ticket, due)): (&u8, &(u64, Duration))| (*due <= now).then_some((*coil, *ticket));
         let (coil, ticket) = self.running.iter().find_map(due).filter(|_| self.is_up)?;
@@ -57,18 +99,28 @@ impl Board {
         Some(BoardEvent::Ended { ticket, by_board: true })
     }
 
-    fn execute(&mut self, now: Duration, command: &BoardCommand, lot: &mut Lot) -> BoardEvent {
+    fn execute(
+        &mut self,
+        asked: Duration,
+        now: Duration,
+        command: &BoardCommand,
+        lot: &mut Lot,
+    ) -> BoardEvent {
+        if now > asked + WELL_WITHIN {
+            self.note_trouble(now);
+        }
         // One that fails may have been done all the same.
         if !self.fails || lot.one_in(2) {
-            self.carry_out(now, command);
+            self.carry_out(asked, now, command);
         }
         match *command {
             _ if self.fails => {
+                self.note_trouble(now);
                 self.running.remove(&coil_of(command));
-                failed(command, "wrong echo")
+                failed(command, "read back as it was not asked")
             }
             BoardCommand::Pulse { ticket, coil, .. } => {
-                let until = self.coils.get(&coil).copied().unwrap_or(now);
+                let until = self.coils.get(&coil).map_or(now, |driven| driven.until);
                 self.running.insert(coil, (ticket, until + LOOK_AFTER));
                 BoardEvent::Pulsed { ticket }
             }
@@ -79,11 +131,11 @@ impl Board {
         }
     }
 
-    fn carry_out(&mut self, now: Duration, command: &BoardCommand) {
+    fn carry_out(&mut self, asked: Duration, now: Duration, command: &BoardCommand) {
         match command {
             BoardCommand::Pulse { coil, hold, .. } => {
                 let steps = hold.as_millis().div_ceil(STEP.as_millis()) as u32;
-                self.coils.insert(*coil, now + STEP * steps);
+                self.coils.insert(*coil, Driven { until: now + STEP * steps, asked });
             }
             BoardCommand::Secure { coil, .. } => _ = self.coils.remove(coil),
         }
@@ -92,17 +144,26 @@ impl Board {
     /// The cable is out: what was asked fails, and then the loss is said.
     pub fn lose(&mut self, now: Duration, lot: &mut Lot) -> Vec<BoardEvent> {
         self.is_up = false;
+        self.note_trouble(now);
         let asked = std::mem::take(&mut self.asked);
-        let mut said: Vec<BoardEvent> = asked.iter().map(|(_, c)| failed(c, "the link broke")).collect();
-        if let Some((_, under_way)) = asked.front().filter(|_| lot.one_in(2)) {
-            self.carry_out(now, under_way);
+        let mut said: Vec<BoardEvent> = asked.iter().map(|(_, _, c)| failed(c, "the link broke")).collect();
+        if let Some((at, _, under_way)) = asked.front().filter(|_| lot.one_in(2)) {
+            self.carry_out(*at, now, under_way);
         }
         said.push(BoardEvent::Lost { detail: "no answer".into() });
         said
     }
 
-    pub fn connect(&mut self) -> BoardEvent {
+    /// Its power was gone for a moment: what it drove has dropped.
+    pub fn restart(&mut self, now: Duration, lot: &mut Lot) -> Vec<BoardEvent> {
+        let said = if self.is_up { self.lose(now, lot) } else { Vec::new() };
+        self.coils.clear();
+        said
+    }
+
+    pub fn connect(&mut self, now: Duration) -> BoardEvent {
         self.is_up = true;
+        self.note_trouble(now);
         BoardEvent::Connected { detail: "up".into(), inputs: Inputs(self.inputs) }
     }
 

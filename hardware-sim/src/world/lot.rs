@@ -1,12 +1,13 @@
-//! Runs that depend on a seed alone: random numbers, and which seeds are run.
+//! Chance, from a seed and nothing else: the same seed throws the same dice on every machine (splitmix64).
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
-/// Random numbers that depend on the seed alone (splitmix64).
+/// Random numbers that depend on the seed alone.
 #[derive(Debug, Clone)]
 pub struct Lot(u64);
 
 impl Lot {
+    #[must_use]
     pub fn new(seed: u64) -> Self {
         Lot(seed)
     }
@@ -31,24 +32,16 @@ impl Lot {
     pub fn one_in(&mut self, n: u64) -> bool {
         self.of(0..n) == 0
     }
-}
 
-/// Says which seed was under way, if the test fails.
-struct Seed(u64, &'static str);
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("again with: LATCHD_SEED={} cargo test --test it {}", self.0, self.1);
-        }
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
     }
-}
 
-/// Runs a test for each seed, or for the one in `LATCHD_SEED`.
-pub fn for_seeds(seeds: Range<u64>, test: &'static str, run: impl Fn(u64)) {
-    for seed in crate::asked::number("LATCHD_SEED").map_or(seeds, |seed| seed..seed + 1) {
-        let said = Seed(seed, test);
-        run(seed);
-        drop(said);
+    pub fn ms(&mut self, range: Range<u64>) -> Duration {
+        Duration::from_millis(self.of(range))
+    }
+
+    pub fn secs(&mut self, range: Range<u64>) -> Duration {
+        Duration::from_secs(self.of(range))
     }
 }
