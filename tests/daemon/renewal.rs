@@ -86,7 +86,9 @@ fn a_check_names_files_that_cannot_serve_and_the_daemon_starts_in_spite_of_them(
         (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     };
     let (code, said) = check(&site);
-    assert!(code == Some(0) && !said.contains("warning"), "{said}");
+    // Whether this machine has the operators' groups is another matter.
+    let warned = said.lines().any(|line| line.contains("warning") && !line.contains("[operators]"));
+    assert!(code == Some(0) && !warned, "{said}");
     let [cert, key] = ["pem", "key"].map(|end| site.tls().path(&format!("{CONTROLLER}.{end}")));
     let wrong = [
         (key.clone(), site.tls().authority.issue("x", &[], GOOD).key, "does not belong to the certificate"),

@@ -1,7 +1,7 @@
 //! A real mosquitto, private to a test: on the loopback, on a port of its own, forgetting everything when it ends.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -151,7 +151,8 @@ pub fn free_port() -> u16 {
         u16::try_from(u64::from(std::process::id()) * 97 % u64::from(count)).expect("less than count");
     for _ in 0..count {
         let port = PORTS.start + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % count;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        // Asked, not bound: a child that another test forks at that moment would hold what was bound until it is its program.
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             return port;
         }
     }
