@@ -28,7 +28,7 @@ use hardware_sim::world::Lot;
 const SLICE: Duration = Duration::from_secs(60);
 const SLICE_CUTS: u64 = 60;
 /// Power is really gone after so many copies, and the next life goes on from the last.
-const CUTS_A_LIFE: u64 = 40;
+const CUTS_A_LIFE: u64 = 10;
 /// A cut comes before so many more writes: some of what a busy moment makes.
 const WRITES: usize = 120;
 /// Copies looked at side by side.
@@ -86,15 +86,16 @@ fn a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged_and_opens_nothi
             number < wanted.unwrap_or(SLICE_CUTS) && until.is_none_or(|slice| start.elapsed() < slice)
         };
         while go_on(number) {
-            if number > 0 {
-                let left = last_moment(&mut rig, seed + number);
-                rig.begin(left);
+            let last;
+            (number, last) = life(&rig, &known, &guests, seed, number, &go_on, &sender);
+            rig.end();
+            if go_on(number) {
+                let mut lot = Lot::new(seed + number);
+                rig.begin(last.after(Cut::Subset, |end| lot.below(end)));
             }
-            number = life(&rig, &known, &guests, seed, number, &go_on, &sender);
         }
         drop(sender);
     });
-    rig.end();
     let tally = tally.into_inner().expect("nobody panicked with it");
     say(&format!(
         "{} copies of {} lives looked at in {:.0?}, with {} writes under way on average; {} file systems repaired, {} torn \
@@ -111,7 +112,8 @@ fn a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged_and_opens_nothi
     assert!(tally.looked_at > 0, "not one disk was cut in {SLICE:?}");
 }
 
-/// One life with everything going on, cut again and again. The number of the next cut.
+/// One life with everything going on, cut again and again, until power is really gone in the middle of it. The number of
+/// the next cut, and the last moment.
 fn life(
     rig: &Rig,
     known: &Known,
@@ -120,11 +122,11 @@ fn life(
     first: u64,
     go_on: &dyn Fn(u64) -> bool,
     sender: &SyncSender<Case>,
-) -> u64 {
+) -> (u64, Moment) {
     let over = AtomicBool::new(false);
     let doings = Doings { site: &rig.site, known, over: &over, guests, seed: seed ^ first };
     let mut number = first;
-    thread::scope(|scope| {
+    let last = thread::scope(|scope| {
         scope.spawn(|| doings.changes());
         scope.spawn(|| doings.taps());
         scope.spawn(|| doings.arrivals());
@@ -147,17 +149,11 @@ fn life(
             }
             number += 1;
         }
+        let last = rig.last_moment();
         over.store(true, Ordering::Relaxed);
+        last
     });
-    number
-}
-
-/// Power is gone, and this is what is left.
-fn last_moment(rig: &mut Rig, seed: u64) -> Vec<u8> {
-    let moment = rig.moment();
-    rig.end();
-    let mut lot = Lot::new(seed);
-    moment.after(Cut::Subset, |end| lot.below(end))
+    (number, last)
 }
 
 fn bench(config: &str, site: &Path, cases: &Mutex<Receiver<Case>>, tally: &Mutex<Tally>) {

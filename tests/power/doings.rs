@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::promised::Known;
 use crate::site::records::{card, guest, room, standing, with};
-use crate::site::{CONTROLLER, LIMIT, Site, pause};
+use crate::site::{CONTROLLER, Site, pause};
 use hardware_sim::world::Lot;
 
 /// Those who may go in at the entrance, one after the other: a card must be away before it is held up again.
@@ -20,6 +20,10 @@ pub const BOOKINGS: usize = 40;
 /// Records that are put and deleted all the time.
 const RECORDS: u64 = 400;
 const SNAPSHOT_EVERY: u64 = 60;
+/// How soon is noticed that power is gone.
+const LOOK_UP: Duration = Duration::from_millis(200);
+/// How often is looked for the answer to a command.
+const LOOKS: usize = 25;
 
 pub fn member(n: usize) -> String {
     format!("04AA00{:02X}", n % MEMBERS)
@@ -69,6 +73,14 @@ impl Doings<'_> {
         !self.over.load(Ordering::Relaxed)
     }
 
+    /// A card, as long as somebody lives who reads it.
+    fn tap(&self, reader: &str, uid: &str) {
+        let mut is_read = false;
+        while self.go_on() && !is_read {
+            is_read = self.site.tap_if_listing(reader, uid, LOOK_UP);
+        }
+    }
+
     /// Changes of the feed, now and then all of it.
     pub fn changes(&self) {
         let mut lot = Lot::new(self.seed);
@@ -105,7 +117,7 @@ impl Doings<'_> {
             if !self.go_on() {
                 return;
             }
-            self.site.tap("entrance-in", &member(n));
+            self.tap("entrance-in", &member(n));
             pause("nobody else is at the door yet", Duration::from_millis(60));
         }
     }
@@ -117,7 +129,7 @@ impl Doings<'_> {
             if n >= BOOKINGS {
                 return;
             }
-            self.site.tap("room-4-in", &guest_of(n, false));
+            self.tap("room-4-in", &guest_of(n, false));
             pause("guests come one by one", Duration::from_millis(300));
         }
     }
@@ -162,8 +174,10 @@ impl Doings<'_> {
             let body = json!({ "controller": CONTROLLER, "id": id, "issued_at": at(-1), "expires_at": at(120),
                                "by": "anna@central", "action": "access", "door": "floor-2" });
             let central = self.site.central();
-            let result = central.publish("command", &body).then(|| central.wait_for_result(&id, LIMIT / 4));
-            if result.flatten().is_some_and(|result| result["outcome"] == "done") {
+            let said = central.publish("command", &body);
+            let look = |_| central.wait_for_result(&id, LOOK_UP);
+            let result = (0..LOOKS).take_while(|_| said && self.go_on()).find_map(look);
+            if result.is_some_and(|result| result["outcome"] == "done") {
                 *self.known.command.lock().expect("nobody panics with it") = Some(body);
             }
             pause("commands come one by one", Duration::from_millis(150));

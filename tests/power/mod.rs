@@ -9,8 +9,9 @@
 //!      └─ what was acknowledged before each moment ─────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A cut takes a copy and disturbs nothing, so that one life of a daemon is cut many times. Now and then power is really
-//! gone: then the next life goes on from what was left.
+//! A cut takes a copy and disturbs nothing, so that one life of a daemon is cut many times. Every so often power is really
+//! gone in the middle of it all: then the next life goes on from what was left, among peers that know what the one before it
+//! had said to its last moment.
 
 mod copy;
 mod cuts;
@@ -75,7 +76,11 @@ impl Rig {
         &self.disk.as_ref().expect("it lives").1
     }
 
-    fn moment(&self) -> Moment {
+    /// Power goes, with whatever is under way; [`Rig::end`] is to follow.
+    ///
+    /// The daemon goes first: what it told anybody behind this moment would be on no disk of its next life.
+    fn last_moment(&self) -> Moment {
+        self.site.daemon.strike_down();
         self.disk().moment()
     }
 

@@ -42,6 +42,11 @@ impl Site {
     /// Holds a card to a PN532 for a moment.
     #[track_caller]
     pub fn tap(&self, reader: &str, uid: &str) {
+        assert!(self.tap_if_listing(reader, uid, LIMIT), "{reader} is not waiting for a card");
+    }
+
+    /// The same at a reader that nobody may listen to any more. Whether anybody did within the limit.
+    pub fn tap_if_listing(&self, reader: &str, uid: &str, limit: Duration) -> bool {
         let chip = self.reader(reader);
         let key = (reader.to_owned(), uid.to_owned());
         let left = self.people.0.lock().expect("nobody panics with it").get(&key).copied();
@@ -49,9 +54,12 @@ impl Site {
             let away = || (time::now().saturating_duration_since(left) >= AWAY).then_some(());
             eventually("end to the card's being away", away);
         }
-        assert!(chip.wait_until_listing(LIMIT), "{reader} is not waiting for a card");
+        if !chip.wait_until_listing(limit) {
+            return false;
+        }
         chip.tap(uid.parse().expect("a UID"), HOLD).expect("a UID of a type A card");
         self.people.0.lock().expect("nobody panics with it").insert(key, time::now() + HOLD);
+        true
     }
 
     /// Taps, and gives the event of the decision, as it stands in the journal.
