@@ -63,6 +63,25 @@
 //!
 //! Drivers send [`control::Event`]s into one bounded queue; what the controller asks for comes back as
 //! [`control::Action`]s. The same events at the same times give the same actions, in a test as in a wall.
+//!
+//! # Limits
+//!
+//! Whatever comes in, from whomever: each queue has a limit, and something that happens at it.
+//!
+//! | what waits | at most | beyond it |
+//! | --- | --- | --- |
+//! | events for the controller | 1024 | drivers wait, and what they hear waits in their devices |
+//! | entries for the journal | 8192 at its thread, 100 000 behind | the newest are dropped, which is counted and recorded |
+//! | notes for the cache | 1024 at its thread, 10 000 behind | left to the journal, which a start reads instead |
+//! | changes and commands for the cache | one message; 10 000 commands taken | the broker keeps the next, commands are refused |
+//! | words for the link | 4096 | dropped and counted; events stand in the journal |
+//! | what the broker sends | 32 messages under way, 4 MiB each | the broker keeps it |
+//! | commands for a board | 64 | refused, and so is who asked |
+//! | feedback for a line of readers | 64 | dropped: a late light tells nobody anything |
+//! | callers at the control socket | 64, of one user 16; 64 KiB a request | they wait, or are told; an answer waits for its reader |
+//! | callers for metrics | 16; 8 KiB a request | turned away |
+//! | lines of the log | 1024 of 4 KiB | dropped and counted |
+//! | words for systemd | 8 | dropped |
 
 pub mod control;
 pub mod daemon;

@@ -10,6 +10,7 @@ mod explain;
 mod journal;
 mod log;
 mod orders;
+mod place;
 pub mod session;
 
 use std::{
@@ -30,6 +31,7 @@ use self::caller::Peer;
 pub use self::{
     caller::{Groups, missing_groups},
     commissioning::state_of,
+    place::free,
 };
 use super::site::Site;
 use crate::wire::control::{Answer, Code, Refusal};
@@ -40,6 +42,15 @@ pub enum SocketError {
         "can't make the control socket {path}: {error}; is its directory there, and writable for this user?"
     )]
     Bind { path: PathBuf, error: io::Error },
+    #[error(
+        "another program answers at the control socket {path}; stop it (systemctl status latchd), or give this one a \
+         controller.socket of its own"
+    )]
+    InUse { path: PathBuf },
+    #[error(
+        "the place of the control socket {path} is something else; give it a controller.socket of its own"
+    )]
+    Other { path: PathBuf },
 }
 
 /// Sessions at a time; one more waits in the kernel's queue.
@@ -58,9 +69,10 @@ pub struct Serving {
     pub groups: Groups,
 }
 
-/// Binds the socket. One left behind by a daemon that was killed is replaced: the state lock says there is no other.
+/// Binds the socket. One left behind by a daemon that was killed is replaced: nobody answers there.
 pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let failed = |error| SocketError::Bind { path: path.to_owned(), error };
+    free(path)?;
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}

@@ -12,7 +12,7 @@ use super::{
     logging::Levels,
     serve,
     site::{Parts, Site, reading},
-    socket::SocketError,
+    socket::{self, SocketError},
     stores::{self, Stores},
     uplink::{self, Uplink},
     wiring::{self, Boards, Readers, WiringError},
@@ -71,6 +71,7 @@ pub fn run(config: &Config, path: &Path, levels: &Levels) -> Result<(), StartErr
     std::fs::create_dir_all(&config.state_dir)
         .map_err(|error| StartError::StateDir { path: config.state_dir.clone(), error })?;
     let _lock = StateLock::take(&config.state_dir)?;
+    socket::free(&config.socket)?;
     let settings = wiring::settings(config);
     let Stores { hasher, opened, journal_key, mark, keeper, restored } =
         stores::open(config, &settings, barrier.is_ok())?;

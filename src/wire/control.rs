@@ -43,6 +43,9 @@ pub const PROTOCOL: u32 = 1;
 /// Longest line either side reads, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
 
+/// Longest request the daemon reads, in bytes: any number of callers may send one without an end.
+pub const MAX_REQUEST: usize = 64 << 10;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
     pub protocol: u32,

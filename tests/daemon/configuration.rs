@@ -87,4 +87,13 @@ fn a_second_daemon_on_the_same_state_is_refused_and_the_first_goes_on() {
     assert!(said.contains(site.state_dir().to_str().unwrap()), "it does not name the directory: {said}");
     assert_eq!(site.ask(&["sync"])["connected"], json!(true));
     assert_eq!(site.ctl(&["journal", "verify"]).code, 0);
+    // Nor does one with a state of its own take the socket from it.
+    let state = |folder: &std::path::Path| format!("{:?}", folder.join("state"));
+    let text = fs::read_to_string(site.daemon.config_path()).unwrap();
+    let text = text.replace(&state(site.folder.path()), &state(elsewhere.path()));
+    let output = Daemon::prepare(elsewhere.path(), &text, None).refuses(&[]);
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("another program answers at the control socket"), "{said}");
+    assert_eq!(site.ask(&["sync"])["connected"], json!(true));
 }

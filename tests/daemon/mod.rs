@@ -14,6 +14,7 @@ mod exits;
 mod feed;
 mod fire;
 mod fleet;
+mod floods;
 mod guests;
 mod kills;
 mod leaves;

@@ -16,8 +16,8 @@ use super::{
     text,
 };
 
-/// Most signatures that one request carries: it is one line.
-const MOST: usize = 1000;
+/// Most signatures that one request carries: it is one line of limited length, and each speaks for all events before it.
+const MOST: usize = 120;
 
 impl Session {
     pub(super) fn journal(&mut self, verb: JournalVerb) -> Result<(), Failure> {
@@ -76,6 +76,16 @@ fn checkpoints(path: &Path) -> Result<Vec<Checkpoint>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use ed25519_dalek::SigningKey;
+    use latchd::{
+        domain::{At, ControllerId},
+        wire::{
+            Digest,
+            checkpoint::Place,
+            control::{Envelope, MAX_REQUEST, PROTOCOL},
+        },
+    };
+
     use super::*;
 
     const LINE: &str = r#"{"at":"2026-11-23T08:31:07Z","controller":"oslo-1","hash":"0000000000000000000000000000000000000000000000000000000000000000","journal":"6f","key":"k","seq":501,"signature":"s"}"#;
@@ -95,5 +105,21 @@ mod tests {
         assert!(read("{}").unwrap_err().contains(": line 1 is no checkpoint of a journal: "));
         assert!(read("seq 7").unwrap_err().contains(": line 1 is no JSON: "));
         assert_eq!(read(&format!("{LINE}\n").repeat(MOST + 1)).unwrap().len(), MOST);
+    }
+
+    #[test]
+    fn as_many_signatures_as_are_sent_fit_into_one_request() {
+        let place = Place {
+            controller: ControllerId::new(&"x".repeat(64)).unwrap(),
+            journal: "6fa459ea-ee8a-3ca4-894e-db77e160355e".into(),
+            seq: u64::MAX,
+            hash: Digest::default(),
+            at: At::parse("2026-11-23T08:31:07.123Z").unwrap(),
+        };
+        let longest = Checkpoint::sign(place, &SigningKey::from_bytes(&[7; 32]));
+        let query = VerifyQuery { against: vec![longest; MOST] };
+        let request = Envelope { protocol: PROTOCOL, request: Request::JournalVerify(query) };
+        let bytes = serde_json::to_string(&request).unwrap().len();
+        assert!(bytes < MAX_REQUEST, "{bytes}");
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     control::OperatorRequest,
     domain::DoorId,
     drivers::clock,
-    wire::control::{Answer, Code, Envelope, MAX_LINE, PROTOCOL, Refusal, Request},
+    wire::control::{Answer, Code, Envelope, MAX_REQUEST, PROTOCOL, Refusal, Request},
 };
 
 /// The connection is gone; nobody is left to tell.
@@ -36,7 +36,7 @@ const STRANGERS_WAIT: Duration = Duration::from_secs(5);
 const KNOWN_FOR: Duration = Duration::from_secs(2);
 
 pub async fn serve(stream: UnixStream, peer: Peer, serving: Serving) {
-    let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_LINE));
+    let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_REQUEST));
     if let Err(error) = converse(&mut lines, peer, &serving).await {
         tracing::debug!(%error, "a control session ended");
     }
@@ -68,7 +68,7 @@ async fn converse(lines: &mut Lines, peer: Peer, serving: &Serving) -> Result<()
             Err(LinesCodecError::MaxLineLengthExceeded) => {
                 // The codec reads on to the end of that line, but says first that it has failed.
                 let _failed = lines.next().await;
-                Err(Refusal::new(Code::Usage, format!("a request has at most {MAX_LINE} bytes")))
+                Err(Refusal::new(Code::Usage, format!("a request has at most {MAX_REQUEST} bytes")))
             }
             Err(error @ LinesCodecError::Io(_)) => return Err(Gone(error)),
         };
