@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{control::Event, drivers::metrics::Config as MetricsConfig};
 
-/// Serves until SIGTERM or SIGINT. The socket answers before systemd hears that we are ready.
+/// Serves until SIGTERM or SIGINT, or a part is gone that can't be begun anew. The socket answers before systemd hears that we are ready.
 pub fn until_told_to_stop(
     runtime: &Runtime,
     config: &Config,
@@ -53,7 +53,7 @@ pub fn until_told_to_stop(
             stop.await;
             systemd.stopping();
         };
-        site.run(happening, asked, Watchdog::new(systemd.clone()), stop).await;
+        let ended = site.run(happening, asked, Watchdog::new(systemd.clone()), stop).await;
         sessions.abort();
         reloads.abort();
         watched.abort();
@@ -61,7 +61,7 @@ pub fn until_told_to_stop(
         let _gone = std::fs::remove_file(&config.socket);
         site.stop();
         systemd.last_word();
-        Ok(())
+        ended.map_or(Ok(()), |part| Err(StartError::Ended { part }))
     })
 }
 

@@ -145,16 +145,17 @@ impl Site {
         })))
     }
 
-    /// Runs until `stop` resolves.
+    /// Runs until `stop` resolves, or a part has ended without which doors can't go on for long. Returns which.
     pub async fn run(
         &self,
         mut events: Receiver<Event>,
         mut changes: Receiver<Change>,
         mut watchdog: Watchdog,
         stop: impl Future<Output = ()>,
-    ) {
+    ) -> Option<&'static str> {
         tokio::pin!(stop);
-        loop {
+        let mut ended = None;
+        while ended.is_none() {
             watchdog.alive();
             let sleep = self.until_next_deadline();
             let sleep = watchdog
@@ -174,9 +175,11 @@ impl Site {
                 }
                 () = tokio::time::sleep(sleep) => self.hurry(Event::Tick).await,
             }
+            ended = self.0.borrow().ended();
         }
         self.close(&mut events).await;
         self.happened(Event::Stopping);
+        ended
     }
 
     /// Another configuration is in force from now on. What drivers of before have said by now is heard before: it is
@@ -367,6 +370,16 @@ impl Core {
         self.changes.push(CacheCommand::Doors(self.settings.places()));
         self.hand_over();
         self.say_all();
+    }
+
+    /// A part whose thread is gone.
+    fn ended(&self) -> Option<&'static str> {
+        let is_gone = [
+            ("journal", self.journal.is_gone()),
+            ("cache", self.cache.is_gone()),
+            ("link to central", self.uplink.as_ref().is_some_and(Sender::is_closed)),
+        ];
+        is_gone.into_iter().find(|(_, is_gone)| *is_gone).map(|(part, _)| part)
     }
 
     /// Whether a board was told something.

@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// Why the daemon did not start.
+/// Why the daemon did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("can't make the state directory {path}: {error}")]
@@ -48,6 +48,11 @@ pub enum StartError {
     Socket(#[from] SocketError),
     #[error(transparent)]
     Wiring(#[from] WiringError),
+    #[error(
+        "the {part} has ended by itself, and can't be begun anew within this process: latchd ends, to be started anew (the \
+         log says what it ended of)"
+    )]
+    Ended { part: &'static str },
     #[error("the system gives no {what}: {error}")]
     System { what: &'static str, error: std::io::Error },
 }
@@ -97,11 +102,12 @@ pub fn run(config: &Config, path: &Path, levels: &Levels) -> Result<(), StartErr
         site.begin(first_actions);
         Ok::<_, StartError>(site)
     })?;
-    serve::until_told_to_stop(&runtime, config, path, link, &site, happening)?;
+    let served = serve::until_told_to_stop(&runtime, config, path, link, &site, happening);
     drop(site);
     // Not to wait for a file that is being read from a disk that stands still.
     runtime.shutdown_background();
     link_ends.wait();
+    served?;
     tracing::info!("stopped");
     Ok(())
 }

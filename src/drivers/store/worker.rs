@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
     thread::JoinHandle,
     time::Duration,
 };
@@ -62,6 +62,11 @@ impl<C> Worker<C> {
         has_ended
     }
 
+    /// Whether its thread is gone before it was told to end.
+    pub fn is_gone(&self) -> bool {
+        self.commands.is_some() && self.ended.try_recv() == Err(TryRecvError::Disconnected)
+    }
+
     /// Closes the queue, and waits until what is in it has been done.
     pub fn stop(&mut self) {
         self.commands = None;
@@ -91,6 +96,19 @@ mod tests {
         let mut hung = Worker::<u8>::spawn("hung", 1, move |_| _ = answers.recv()).unwrap();
         assert!(!hung.stop_within(Duration::from_millis(50)));
         drop(hung);
+    }
+
+    #[test]
+    fn a_store_whose_thread_panicked_is_gone_and_one_that_works_or_was_stopped_is_not() {
+        let mut works =
+            Worker::<u8>::spawn("works", 1, |commands| commands.into_iter().for_each(drop)).unwrap();
+        let fails = Worker::<u8>::spawn("fails", 1, |_| panic!("as the test wants it")).unwrap();
+        while !fails.is_gone() {
+            std::thread::yield_now();
+        }
+        assert!(!works.is_gone());
+        works.stop();
+        assert!(!works.is_gone());
     }
 
     #[test]

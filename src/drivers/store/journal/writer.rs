@@ -1,7 +1,10 @@
 //! The journal's thread: batches, one sync each, late marks, retention.
 
+mod anew;
+
 use std::{
     collections::{BTreeSet, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
@@ -11,6 +14,7 @@ use std::{
 
 use tokio::sync::mpsc::Sender;
 
+use self::anew::{Doing, Health};
 use super::{
     checkpoints::Signing,
     files::{End, Opened, latest_time, segment_path},
@@ -43,7 +47,15 @@ pub(super) struct Writer {
     signing: Signing,
     /// Somebody wants a signature now.
     is_asked_to_sign: bool,
+    health: Health,
+    /// For tests of what becomes of it when it panics: called in front of each write, and behind it.
+    #[cfg(test)]
+    pub(super) trap: Option<Trap>,
 }
+
+/// What is called with the first and last number of a write, and whether it has been done.
+#[cfg(test)]
+pub(super) type Trap = Box<dyn FnMut(u64, u64, bool) + Send>;
 
 impl Writer {
     pub(super) fn new(files: Opened, mark: Arc<MarkFile>, signing: Signing) -> Self {
@@ -61,10 +73,22 @@ impl Writer {
             mark,
             signing,
             is_asked_to_sign: false,
+            health: Health::default(),
+            #[cfg(test)]
+            trap: None,
         }
     }
 
+    /// Until nothing more can come, or the files are another journal's.
     pub(super) fn run(mut self, commands: &Receiver<JournalCommand>, events: &Sender<Event>) {
+        while let Err(why) = catch_unwind(AssertUnwindSafe(|| self.work(commands, events))) {
+            if !self.begin_anew(&*why, commands, events) {
+                return;
+            }
+        }
+    }
+
+    fn work(&mut self, commands: &Receiver<JournalCommand>, events: &Sender<Event>) {
         loop {
             let received = match self.patience() {
                 None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -93,7 +117,7 @@ impl Writer {
                 self.save_acknowledged();
             }
             self.sign(ended, events);
-            if ended {
+            if ended || self.health.is_over {
                 return;
             }
         }
@@ -104,18 +128,26 @@ impl Writer {
         if !self.waiting.is_empty() || self.is_unsaved() {
             return Some(RETRY);
         }
+        if self.health.signs_no_more {
+            return None;
+        }
         // Between taps, not behind one: a signature takes some time, too.
         self.signing.due(&self.files.end).map(|due| due.since(clock::mono()).max(RETRY))
     }
 
     /// Signs the end, when that is due; at a stop there is no later.
     fn sign(&mut self, ended: bool, events: &Sender<Event>) {
+        if self.health.signs_no_more {
+            return;
+        }
+        self.health.doing = Doing::Signing;
         let is_due = self.signing.due(&self.files.end).is_some_and(|due| due <= clock::mono() || ended);
         let is_asked = std::mem::take(&mut self.is_asked_to_sign);
         if (is_due && self.waiting.is_empty()) || is_asked {
             let made = self.signing.sign(&self.files.id, &self.files.end);
             made.into_iter().for_each(|made| report(events, JournalEvent::Checkpoint(made)));
         }
+        self.health.doing = Doing::Nothing;
     }
 
     fn drain(&mut self, commands: &Receiver<JournalCommand>) {
@@ -145,11 +177,19 @@ impl Writer {
 
     /// Writes what is waiting, up to a batch; on failure it all stays waiting.
     fn write_batch(&mut self, commands: &Receiver<JournalCommand>, events: &Sender<Event>) {
+        if let Err(error) = self.look_again(events) {
+            return self.could_not_write(&error, events);
+        }
         let (missing, count) = self.next_run();
+        if count == 0 {
+            return;
+        }
+        self.health.doing = Doing::Writing(count);
         let mut written = self.try_write(missing, count, commands);
         while written.as_ref().is_err_and(is_full) && self.make_room() {
             written = self.try_write(missing, count, commands);
         }
+        self.health.doing = Doing::Nothing;
         match written {
             Ok(end) => {
                 self.files.end = end;
@@ -162,20 +202,25 @@ impl Writer {
                 report(events, JournalEvent::Recorded(Recorded::attest(end.seq)));
                 self.say_lost(missing, end.seq + 1 - count as u64, events);
             }
-            Err(error) => {
-                if !std::mem::replace(&mut self.failed, true) {
-                    tracing::error!(%error, "the journal can't be written; events are kept in memory");
-                }
-                report(events, JournalEvent::Failed { detail: error.to_string() });
-            }
+            Err(error) => self.could_not_write(&error, events),
         }
+    }
+
+    fn could_not_write(&mut self, error: &std::io::Error, events: &Sender<Event>) {
+        if !std::mem::replace(&mut self.failed, true) {
+            tracing::error!(%error, "the journal can't be written; events are kept in memory");
+        }
+        report(events, JournalEvent::Failed { detail: error.to_string() });
     }
 
     /// Events that were dropped before the first of a batch, or that went before central had them.
     fn say_lost(&mut self, missing: u64, first: u64, events: &Sender<Event>) {
         if missing > 0 {
-            let detail =
-                format!("the disk failed for too long: those before event {first} were never written");
+            let why = match std::mem::take(&mut self.health.given_up) {
+                0 => "the disk failed for too long",
+                _ => "they brought the journal's thread down, or the disk failed for too long",
+            };
+            let detail = format!("{why}: those before event {first} were never written");
             report(events, JournalEvent::Lost { count: missing, detail });
         }
         let count = std::mem::take(&mut self.overwritten);
@@ -189,7 +234,7 @@ impl Writer {
     /// What is written next: how many events are missing before it, and how many follow each other.
     fn next_run(&self) -> (u64, usize) {
         let Some(first) = self.waiting.front().map(|entry| entry.seq) else { return (0, 0) };
-        let numbered = self.waiting.iter().take(BATCH).zip(first..);
+        let numbered = self.waiting.iter().take(self.health.batch(first, BATCH)).zip(first..);
         let count = numbered.take_while(|(entry, seq)| entry.seq == *seq).count();
         (first.saturating_sub(self.files.end.seq + 1), count)
     }
@@ -230,7 +275,9 @@ impl Writer {
             self.roll()?;
         }
         let (lines, end) = self.linked(count);
+        self.spring(&end, count, false);
         self.files.write(lines.as_bytes())?;
+        self.spring(&end, count, true);
         // A door of this batch may have been released while the disk was busy: then its entry says so.
         self.drain(commands);
         let is_late = |e: &Entry| self.late.contains(&e.seq);
@@ -242,6 +289,16 @@ impl Writer {
         self.files.write(again.as_bytes())?;
         Ok(end)
     }
+
+    #[cfg(test)]
+    fn spring(&mut self, end: &End, count: usize, is_written: bool) {
+        if let Some(trap) = &mut self.trap {
+            trap(end.seq + 1 - count as u64, end.seq, is_written);
+        }
+    }
+
+    #[cfg(not(test))]
+    fn spring(&self, _: &End, _: usize, _: bool) {}
 
     /// The first `count` waiting entries, chained to what is on disk.
     fn linked(&self, count: usize) -> (String, End) {

@@ -4,6 +4,7 @@
 
 mod chain;
 mod damage;
+mod panics;
 mod readers;
 mod retention;
 mod signed;
