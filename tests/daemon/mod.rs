@@ -29,6 +29,7 @@ mod neighbours;
 mod operators;
 mod osdp;
 mod outage;
+mod owners;
 mod peers;
 mod protocol;
 mod reader_faults;

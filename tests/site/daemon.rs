@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct Daemon {
     /// For `PCSCLITE_CSOCK_NAME`.
     pcscd: Option<PathBuf>,
     environment: Vec<(&'static str, String)>,
+    /// The user it runs as, if not as the test does.
+    user: Option<u32>,
     running: Option<Guarded>,
 }
 
@@ -36,6 +39,7 @@ impl Daemon {
             log: folder.join("latchd.log"),
             pcscd,
             environment: Vec::new(),
+            user: None,
             running: None,
         }
     }
@@ -114,12 +118,20 @@ impl Daemon {
             command.env(hardware_sim::pcscd::SOCKET_VARIABLE, socket);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command
     }
 
     /// What it finds in its environment, at its next start.
     pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.environment.push((name, value.into()));
+    }
+
+    /// Whom it runs as, from its next start on; that takes root.
+    pub fn run_as(&mut self, user: u32) {
+        self.user = Some(user);
     }
 
     /// Its process id.

@@ -8,11 +8,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::whose::advice;
 use crate::wire::uid_hash::KEY_LEN;
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    #[error("can't {what} the key {path}: {error}")]
+    #[error("can't {what} the key {path}: {error}{}", advice(error, path))]
     File { what: &'static str, path: PathBuf, error: std::io::Error },
     #[error(
         "the key {path} has {len} bytes, not 32; restore it from a backup, or set it aside together with the cache"

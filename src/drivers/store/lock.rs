@@ -7,11 +7,11 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::cache::takes_nothing;
+use super::{cache::takes_nothing, whose::advice};
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("can't open the lock {path}: {error}; is the state directory writable for this user?")]
+    #[error("can't open the lock {path}: {error}{}", advice(error, path))]
     Open { path: PathBuf, error: std::io::Error },
     #[error("{path} is held by another latchd; two would drive the same doors. Stop the other one first")]
     Held { path: PathBuf },

@@ -20,7 +20,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{aside, key::write_whole};
+use super::{aside, key::write_whole, whose::advice};
 use crate::{
     domain::{At, ControllerId, Mono},
     drivers::clock,
@@ -38,7 +38,7 @@ const JOURNAL_EVERY: Duration = Duration::from_secs(600);
 
 #[derive(Debug, thiserror::Error)]
 pub enum MarkError {
-    #[error("can't read {path}: {error}; is it owned by the user latchd runs as?")]
+    #[error("can't read {path}: {error}{}", advice(error, path))]
     Read { path: PathBuf, error: std::io::Error },
     #[error(
         "the state directory is controller {found}'s ({path} says so), this is {own}; point state_dir somewhere else, or restore controller.id"

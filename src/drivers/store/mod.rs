@@ -8,4 +8,5 @@ pub mod journal;
 pub mod key;
 pub mod lock;
 pub mod mark;
+pub mod whose;
 pub mod worker;

@@ -30,7 +30,7 @@ use std::{
 use tokio::sync::mpsc::Sender;
 
 pub use self::files::{Opened, SEGMENT_BYTES};
-use super::{mark::MarkFile, worker::Worker};
+use super::{mark::MarkFile, whose::advice, worker::Worker};
 use crate::{
     control::{Event, JournalCommand},
     domain::ControllerId,
@@ -49,7 +49,10 @@ pub struct Config {
 
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    #[error("can't {what} {path}: {error}; events can't be recorded, so the daemon does not start")]
+    #[error(
+        "can't {what} {path}: {error}; events can't be recorded, so the daemon does not start{}",
+        advice(error, path)
+    )]
     File { what: &'static str, path: PathBuf, error: io::Error },
     #[error(
         "the journal ends at event {end}, {known} had been recorded, and its disk takes nothing, so it can't go on under another id; make {path} writable"

@@ -41,6 +41,7 @@ pub(super) struct Writer {
     late: BTreeSet<u64>,
     failed: bool,
     acknowledged_saved: u64,
+    is_unsaved_said: bool,
     /// Events that went before central had them, and of which nothing has been said yet.
     overwritten: u64,
     mark: Arc<MarkFile>,
@@ -69,6 +70,7 @@ impl Writer {
             late: BTreeSet::new(),
             failed: false,
             acknowledged_saved,
+            is_unsaved_said: false,
             overwritten: 0,
             mark,
             signing,
@@ -355,8 +357,13 @@ impl Writer {
             return;
         }
         match self.files.save_acknowledged() {
-            Ok(()) => self.acknowledged_saved = self.files.acknowledged,
-            Err(error) => tracing::warn!(%error, "can't note how far central has acknowledged"),
+            Ok(()) => (self.acknowledged_saved, self.is_unsaved_said) = (self.files.acknowledged, false),
+            // Once, not each second for as long as the disk fails.
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_unsaved_said, true) {
+                    tracing::warn!(%error, "can't note how far central has acknowledged; tried again each second");
+                }
+            }
         }
     }
 }
