@@ -21,6 +21,21 @@ pub struct Reading {
     pub synchronised: bool,
 }
 
+/// When the clock was last known to be right, and what it showed: what a restart of the daemon goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Synchronised {
+    pub at: Mono,
+    /// Wall less boot time, in ms.
+    pub offset_ms: i64,
+}
+
+impl Synchronised {
+    /// What a reading says of it, if it does.
+    pub fn by(reading: Reading) -> Option<Self> {
+        reading.synchronised.then(|| Synchronised { at: reading.mono, offset_ms: offset_ms(reading) })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockSettings {
     pub require_sync: bool,
@@ -52,6 +67,16 @@ impl ClockWatch {
     /// `high_water`: the latest instant in the journal.
     pub fn new(settings: ClockSettings, high_water: Option<At>) -> Self {
         ClockWatch { settings, high_water, synchronised_at: None, offset_ms: None }
+    }
+
+    /// What the daemon before saw of the clock since the machine was started. Not where nobody has to synchronise it:
+    /// there a restart is how a clock that was set is believed again.
+    #[must_use]
+    pub fn going_on_from(mut self, earlier: Option<Synchronised>) -> Self {
+        if let Some(Synchronised { at, offset_ms }) = earlier.filter(|_| self.settings.require_sync) {
+            (self.synchronised_at, self.offset_ms) = (Some(at), Some(offset_ms));
+        }
+        self
     }
 
     /// Other settings, after a reload. What was seen of the clock still counts.
@@ -142,6 +167,35 @@ mod tests {
         assert_eq!(trust(&mut w, reading(0, "2026-11-01T00:00:00Z", true)), ClockTrust::Trusted);
         assert_eq!(trust(&mut w, reading(7 * DAY, "2026-11-08T00:00:00Z", false)), ClockTrust::Holdover);
         assert_eq!(trust(&mut w, reading(7 * DAY + 1, "2026-11-08T00:00:01Z", false)), ClockTrust::Untrusted);
+    }
+
+    /// What one daemon saw, and another that is started later in the same run of the machine.
+    fn restarted(require_sync: bool, seen: Reading) -> ClockWatch {
+        watch(require_sync, None).going_on_from(Synchronised::by(seen))
+    }
+
+    #[test]
+    fn the_hold_over_goes_on_across_a_restart_of_the_daemon_and_ends_when_it_would_have() {
+        let seen = reading(100, "2026-11-01T00:00:00Z", true);
+        let mut w = restarted(true, seen);
+        assert_eq!(trust(&mut w, reading(100 + DAY, "2026-11-02T00:00:00Z", false)), ClockTrust::Holdover);
+        assert_eq!(
+            trust(&mut w, reading(101 + 7 * DAY, "2026-11-08T00:00:01Z", false)),
+            ClockTrust::Untrusted
+        );
+        let mut w = restarted(true, reading(100, "2026-11-01T00:00:00Z", false));
+        assert_eq!(trust(&mut w, reading(200, "2026-11-01T00:01:40Z", false)), ClockTrust::Untrusted);
+    }
+
+    #[test]
+    fn a_jump_while_the_daemon_was_away_is_one() {
+        let seen = reading(100, "2026-11-01T00:00:00Z", true);
+        let mut w = restarted(true, seen);
+        assert_eq!(trust(&mut w, reading(200, "2026-11-01T02:01:40Z", false)), ClockTrust::Untrusted);
+        assert_eq!(trust(&mut w, reading(300, "2026-11-01T00:03:20Z", false)), ClockTrust::Holdover);
+        // Where nobody synchronises it, it was set by hand, and the restart says that this is right.
+        let mut w = restarted(false, seen);
+        assert_eq!(trust(&mut w, reading(200, "2026-11-01T02:01:40Z", false)), ClockTrust::Trusted);
     }
 
     #[test]

@@ -117,7 +117,8 @@ fn restored(opened: &Opened, mark: &MarkFile, loaded: Loaded, remarks: Vec<Entry
         "restored"
     );
     let mark = mark.get();
-    let known = Known { floor: (mark.epoch, mark.applied), latest: mark.latest, closed };
+    let synchronised = mark.clock.and_then(|held| held.of_this_run());
+    let known = Known { floor: (mark.epoch, mark.applied), latest: mark.latest, closed, synchronised };
     let commands = CommandsTaken::new(commands, commands_from);
     Restored { index, position, let_in, heard, journal, modes, commands, known, cards, remarks }
 }

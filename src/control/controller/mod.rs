@@ -244,8 +244,9 @@ impl Controller {
         restored: Restored,
         reading: Reading,
     ) -> (Self, Vec<Action>) {
-        let Known { floor, latest, closed, .. } = restored.known;
-        let mut clock = ClockWatch::new(settings.clock, restored.journal.at.max(latest));
+        let Known { floor, latest, closed, synchronised } = restored.known;
+        let latest = restored.journal.at.max(latest);
+        let mut clock = ClockWatch::new(settings.clock, latest).going_on_from(synchronised);
         let (now, why) = clock.judge(reading);
         let mut controller = Controller {
             clock_said: (ClockTrust::Trusted, ""),

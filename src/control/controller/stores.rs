@@ -5,7 +5,7 @@
 
 use super::Controller;
 use crate::{
-    control::{event::Action, event::Note, index::Index},
+    control::{clock::Synchronised, event::Action, event::Note, index::Index},
     domain::{At, EntryKind, Now},
     wire::{checkpoint::Checkpoint, control::StoreReport, stored::Position},
 };
@@ -17,6 +17,8 @@ pub struct Known {
     pub floor: (u64, u64),
     /// The latest instant recorded by a trusted clock, whatever became of the journal.
     pub latest: Option<At>,
+    /// When the clock was last synchronised, if that was in this run of the machine.
+    pub synchronised: Option<Synchronised>,
     /// Why the cache can't be used, where it can't.
     pub closed: Option<String>,
 }

@@ -20,7 +20,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{aside, key::write_whole, whose::advice};
+use super::{aside, held::Held, key::write_whole, whose::advice};
 use crate::{
     domain::{At, ControllerId, Mono},
     drivers::clock,
@@ -35,6 +35,8 @@ const LAYOUT: u64 = 1;
 const EVERY: Duration = Duration::from_secs(1);
 /// What only the journal knows is marked at most this often: an event costs the disk no write of the mark's.
 const JOURNAL_EVERY: Duration = Duration::from_secs(600);
+/// How often is looked whether the clock is synchronised.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum MarkError {
@@ -59,6 +61,9 @@ pub struct Mark {
     /// The journal, and the last event known to be on disk.
     pub journal: String,
     pub seq: u64,
+    /// When the clock was last synchronised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Held>,
 }
 
 /// The mark, shared by the stores' threads, and its file.
@@ -66,6 +71,8 @@ pub struct Mark {
 pub struct MarkFile {
     dir: PathBuf,
     state: Mutex<State>,
+    /// Says whether the clock is synchronised.
+    kernel: fn() -> Option<Held>,
 }
 
 #[derive(Debug)]
@@ -73,6 +80,8 @@ struct State {
     mark: Mark,
     saved: Mark,
     saved_at: Option<Mono>,
+    /// When the clock was looked at last.
+    looked_at: Mono,
 }
 
 impl MarkFile {
@@ -93,8 +102,8 @@ impl MarkFile {
         };
         let new = Mark { controller: controller.as_str().into(), ..Mark::default() };
         let saved = found.clone().unwrap_or_default();
-        let state = State { mark: found.unwrap_or(new), saved, saved_at: None };
-        Ok((MarkFile { dir: dir.to_owned(), state: Mutex::new(state) }, said))
+        let state = State { mark: found.unwrap_or(new), saved, saved_at: None, looked_at: clock::mono() };
+        Ok((MarkFile { dir: dir.to_owned(), state: Mutex::new(state), kernel: Held::now }, said))
     }
 
     pub fn get(&self) -> Mark {
@@ -118,9 +127,15 @@ impl MarkFile {
         (mark.seq, mark.latest) = (seq, mark.latest.max(latest));
     }
 
+    /// When it is to be saved next: what is new, or what the clock has to say.
+    pub fn due(&self) -> Mono {
+        let look = self.state().looked_at.plus(LOOK_EVERY);
+        self.news_due().map_or(look, |news| news.min(look))
+    }
+
     /// When it is to be saved next, if anything is new.
-    pub fn due(&self) -> Option<Mono> {
-        let State { mark, saved, saved_at } = &*self.state();
+    fn news_due(&self) -> Option<Mono> {
+        let State { mark, saved, saved_at, .. } = &*self.state();
         let feed = (mark.epoch, mark.applied) != (saved.epoch, saved.applied);
         let names = (&mark.controller, &mark.journal) != (&saved.controller, &saved.journal);
         let every = if feed || names { EVERY } else { JOURNAL_EVERY };
@@ -130,8 +145,13 @@ impl MarkFile {
 
     /// Saves what is new, so that after a crash the file is there whole, old or new.
     pub fn save(&self) -> std::io::Result<()> {
+        let held = (self.kernel)();
         let (mark, saved) = {
-            let state = self.state();
+            let mut state = self.state();
+            state.looked_at = clock::mono();
+            if let Some(held) = held.filter(|held| held.is_news(state.mark.clock.as_ref())) {
+                state.mark.clock = Some(held);
+            }
             (state.mark.clone(), state.saved.clone())
         };
         if mark == saved {
@@ -184,22 +204,25 @@ fn read(bytes: &[u8]) -> Result<Mark, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::clock::Reading;
 
     fn open(dir: &Path) -> (MarkFile, Option<String>) {
-        MarkFile::open(dir, &ControllerId::new("oslo-1").unwrap()).unwrap()
+        let (mark, said) = MarkFile::open(dir, &ControllerId::new("oslo-1").unwrap()).unwrap();
+        (MarkFile { kernel: || None, ..mark }, said)
     }
 
     #[test]
     fn a_mark_outlasts_a_restart_and_only_rises() {
         let dir = tempfile::tempdir().unwrap();
         let (mark, said) = open(dir.path());
-        assert_eq!((said, mark.due()), (None, Some(Mono::default().plus(EVERY))));
+        assert_eq!((said, mark.due()), (None, Mono::default().plus(EVERY)));
         assert!(mark.applied(3, 1203) && !mark.applied(3, 1200) && !mark.applied(2, 9999));
         let latest = At::parse("2026-11-23T09:00:00Z").ok();
         mark.recorded("6f", 501, latest);
         mark.recorded("6f", 502, None);
         mark.save().unwrap();
-        assert_eq!(mark.due(), None);
+        assert_eq!(mark.news_due(), None);
+        assert!(mark.due() > clock::mono(), "the clock is looked at again");
         let expected = Mark {
             controller: "oslo-1".into(),
             epoch: 3,
@@ -207,8 +230,25 @@ mod tests {
             latest,
             journal: "6f".into(),
             seq: 502,
+            clock: None,
         };
         assert_eq!(open(dir.path()).0.get(), expected);
+    }
+
+    #[test]
+    fn when_the_clock_was_synchronised_outlasts_a_restart_and_one_that_is_not_takes_nothing_from_it() {
+        fn synchronised() -> Option<Held> {
+            let (mono, wall) = (Mono(Duration::from_secs(77)), At::parse("2026-11-23T09:00:00Z").unwrap());
+            Held::of("run-1".into(), Reading { mono, wall, synchronised: true })
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (mark, _) = open(dir.path());
+        MarkFile { kernel: synchronised, ..mark }.save().unwrap();
+        let (mark, _) = open(dir.path());
+        assert_eq!(mark.get().clock, synchronised());
+        mark.recorded("6f", 1, None);
+        mark.save().unwrap();
+        assert_eq!(open(dir.path()).0.get().clock, synchronised());
     }
 
     #[test]

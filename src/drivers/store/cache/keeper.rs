@@ -163,7 +163,7 @@ impl Keeper {
             Store::Open(_) => (self.copying.due(), self.ballast_next),
             Store::Closed(closed) => (Some(closed.next), None),
         };
-        let due = [own, self.mark.due(), ballast].into_iter().flatten().min()?;
+        let due = [own, Some(self.mark.due()), ballast].into_iter().flatten().min()?;
         Some(due.since(clock::mono()))
     }
 
@@ -172,7 +172,7 @@ impl Keeper {
         if matches!(&self.store, Store::Closed(closed) if closed.next <= now) {
             self.reopen(events);
         }
-        if self.mark.due().is_some_and(|due| due <= now) {
+        if self.mark.due() <= now {
             self.save_mark();
         }
         match &self.store {
