@@ -4,6 +4,7 @@ mod boards;
 mod bundle;
 mod cables;
 mod cards;
+mod clock;
 mod commands;
 mod commissioning;
 mod configuration;
