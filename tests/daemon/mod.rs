@@ -48,3 +48,4 @@ mod systemd;
 mod taps;
 mod technician;
 mod tls;
+mod wear;
