@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
-use crate::site::{LIMIT, Site};
+use crate::site::{LIMIT, Site, eventually};
 
 /// A connection, by hand.
 struct Raw(BufReader<UnixStream>);
@@ -78,4 +78,21 @@ fn a_request_without_an_end_is_refused_and_the_connection_goes_on() {
     let said = raw.refused(&format!("{{\"protocol\":1,\"verb\":\"{}\"}}", "x".repeat(64 << 10)));
     assert_eq!(said, "a request has at most 65536 bytes");
     assert_eq!(raw.ask(r#"{"protocol":1,"verb":"sync"}"#)["done"]["want"], "nothing");
+}
+
+#[test]
+fn callers_who_follow_events_and_go_make_room_though_nothing_happens() {
+    let site = Site::running();
+    site.in_journal(0, "first event", |event| event["type"] == "controller.started");
+    // As many as there are places.
+    let following: Vec<Raw> = (0..64)
+        .map(|_| {
+            let mut raw = Raw::to(&site);
+            let heard = raw.ask(r#"{"protocol":1,"verb":"events","limit":1,"follow":true}"#);
+            assert!(heard["item"]["seq"].is_u64(), "{heard}");
+            raw
+        })
+        .collect();
+    drop(following);
+    eventually("answer to the next caller", || (site.ctl(&["status"]).code == 0).then_some(()));
 }

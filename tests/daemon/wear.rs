@@ -69,7 +69,7 @@ fn round(site: &mut Site, metrics: u16, number: u64) {
         (0..8).map(|_| UnixStream::connect(site.daemon.socket()).unwrap()).collect();
     for (n, caller) in callers.iter_mut().enumerate() {
         let asked =
-            ["{\"protocol\":1,\"verb\":\"events\",\"follow\":true}\n", "{\"protocol\":1,", "?\n", ""][n % 4];
+            ["{\"protocol\":1,\"verb\":\"events\",\"limit\":1,\"follow\":true}\n", "{\"protocol\":1,", "?\n", ""][n % 4];
         // One that is turned away may be gone already.
         let _ = caller.write_all(asked.as_bytes());
     }

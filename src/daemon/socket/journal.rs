@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use super::session::{Done, Gone, Lines, item, json, stopping};
@@ -109,7 +110,12 @@ pub async fn events(lines: &mut Lines, site: &Site, query: EventQuery) -> Result
     if !query.follow {
         return Ok(Ok(Value::Object(serde_json::Map::new())));
     }
-    while recorded.changed().await.is_ok() {
+    loop {
+        tokio::select! {
+            changed = recorded.changed() => if changed.is_err() { break },
+            // Whoever has gone is not kept until something happens: that may be tomorrow, and there are 64 places.
+            _ = lines.next() => break,
+        }
         through = *recorded.borrow_and_update();
         (reader, next) = send(lines, reader, &query, next, through).await?;
     }
