@@ -194,6 +194,11 @@ pub enum JournalCommand {
     Acknowledged {
         through: u64,
     },
+    /// Behind this one central has other events under the same numbers: at the next start it goes on under another id, and
+    /// all that follows this one is sent again.
+    Forked {
+        after: u64,
+    },
     /// How long acknowledged events are kept from now on, and how many at most.
     Keep {
         keep: Duration,

@@ -14,6 +14,8 @@ pub struct Outbox {
     acknowledged: u64,
     /// Events through this one can't be sent, because they are gone.
     gone: u64,
+    /// Central says that it has more than was ever recorded here.
+    is_behind: bool,
     connected: bool,
     /// The last event under way, and since when there was no progress.
     under_way: Option<(u64, Mono)>,
@@ -28,7 +30,7 @@ pub struct Batch {
 
 impl Outbox {
     pub fn new(recorded: u64, acknowledged: u64) -> Self {
-        Outbox { recorded, acknowledged, gone: 0, connected: false, under_way: None }
+        Outbox { recorded, acknowledged, gone: 0, is_behind: false, connected: false, under_way: None }
     }
 
     pub fn recorded_through(&self) -> u64 {
@@ -77,6 +79,11 @@ impl Outbox {
         true
     }
 
+    /// Whether central says for the first time that it has events that are not here.
+    pub fn falls_behind(&mut self, through: u64) -> bool {
+        through > self.recorded && !std::mem::replace(&mut self.is_behind, true)
+    }
+
     /// What to send now, if anything; counts it as under way.
     pub fn take(&mut self, now: Mono) -> Option<Batch> {
         if self.under_way.is_some_and(|(_, since)| now.since(since) >= RESEND) {
@@ -103,6 +110,14 @@ mod tests {
 
     fn at(s: u64) -> Mono {
         Mono(Duration::from_secs(s))
+    }
+
+    #[test]
+    fn that_central_has_what_is_not_here_is_news_once_and_acknowledges_nothing() {
+        let mut o = Outbox::new(10, 5);
+        assert!(!o.falls_behind(10));
+        assert!(!o.acknowledged(at(0), 11) && o.falls_behind(11) && !o.falls_behind(12));
+        assert_eq!(o.acknowledged_through(), 5);
     }
 
     #[test]

@@ -238,6 +238,45 @@ fn an_older_state_that_was_put_back_is_noticed_and_central_is_asked_for_the_rest
     assert_eq!((&answer["outcome"], &answer["reason"]), (&json!("refused"), &json!("store_recovered")));
 }
 
+/// Nothing on the box knows of it, and central drops what comes under numbers that it has: events would be lost for good.
+#[test]
+fn a_whole_machine_that_was_put_back_is_noticed_by_what_central_has_and_the_next_start_sends_everything() {
+    let mut site = with_copy(Builder::new());
+    let (state, earlier) = (site.state_dir(), site.folder.path().join("earlier"));
+    copy_folder(&state, &earlier);
+    site.start_again();
+    for _ in 0..4 {
+        site.decision("entrance-in", ANNA);
+    }
+    let last = site.last_seq();
+    site.at_central_where(0, "access.granted", |event| event["seq"].as_u64() >= Some(last - 8));
+    eventually_asking("all at central", || {
+        let has = site.central().events().iter().filter_map(|event| event["seq"].as_u64()).max();
+        (has >= Some(last)).then_some(())
+    });
+    site.daemon.kill();
+    fs::remove_dir_all(&state).unwrap();
+    fs::rename(&earlier, &state).unwrap();
+    site.start_again();
+    let said = site.in_journal(0, "word of it", |event| {
+        event["type"] == "store.recovered"
+            && event["detail"]
+                .as_str()
+                .unwrap()
+                .contains("; restart latchd, so that it goes on under another id")
+    });
+    let lost = site.decision("entrance-in", ANNA);
+    site.daemon.stop();
+    let mark = site.central().mark();
+    site.start_again();
+    for event in [said, lost] {
+        site.at_central_where(mark, event["type"].as_str().unwrap(), |other| other["hash"] == event["hash"]);
+    }
+    recovered(&site, "; the journal goes on as ");
+    let checked = site.ctl(&["journal", "verify"]);
+    assert_eq!(checked.code, 0, "{}", checked.err);
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").args([from, to]).status().unwrap();
     assert!(copied.success());

@@ -209,7 +209,7 @@ impl World {
                 self.seen.heard = Some(self.mono);
                 self.journal.acknowledged = self.journal.acknowledged.max(through);
             }
-            JournalCommand::Keep { .. } | JournalCommand::Sign => {}
+            JournalCommand::Keep { .. } | JournalCommand::Sign | JournalCommand::Forked { .. } => {}
             JournalCommand::MarkLate { seq } => {
                 if !self.journal.is_durable(seq) {
                     self.journal.late.insert(seq);

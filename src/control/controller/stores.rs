@@ -5,7 +5,11 @@
 
 use super::Controller;
 use crate::{
-    control::{clock::Synchronised, event::Action, event::Note, index::Index},
+    control::{
+        clock::Synchronised,
+        event::{Action, JournalCommand, Note},
+        index::Index,
+    },
     domain::{At, EntryKind, Now},
     wire::{checkpoint::Checkpoint, control::StoreReport, stored::Position},
 };
@@ -67,6 +71,20 @@ impl Controller {
         }
         self.sync.reopened(now.mono, is_newer.then_some(position), is_lost);
         self.want_status(now);
+    }
+
+    /// Central has events of this journal that are not in it: all of its state was put back as it was before (the image of
+    /// a disk, the snapshot of a machine), and knows nothing of it. Central drops what comes under their numbers again.
+    /// Nothing is done at once but to say so, for whoever can write to the broker may have made it up.
+    pub(super) fn central_has_more(&mut self, now: Now, through: u64) {
+        let recorded = self.outbox.recorded_through();
+        let detail = format!(
+            "journal: central has events through {through} of it, and it ends at {recorded}: an older state was put back, and \
+             central drops what comes under these numbers again; restart latchd, so that it goes on under another id"
+        );
+        tracing::error!("{detail}");
+        self.journal(JournalCommand::Forked { after: self.outbox.acknowledged_through() });
+        self.record(now, EntryKind::StoreRecovered { count: through - recorded, detail });
     }
 
     /// From when on commands are taken can be said once the clock is trusted.

@@ -164,6 +164,8 @@ impl Controller {
                     let through = ack.through;
                     self.journal(crate::control::event::JournalCommand::Acknowledged { through });
                     self.want_status(now);
+                } else if ack.journal == self.journal_id && self.outbox.falls_behind(ack.through) {
+                    self.central_has_more(now, ack.through);
                 }
             }
             Err(error) => self.refused(now, what_is_wrong(&error), format!("ack: {error}")),

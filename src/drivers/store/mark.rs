@@ -61,6 +61,9 @@ pub struct Mark {
     /// The journal, and the last event known to be on disk.
     pub journal: String,
     pub seq: u64,
+    /// Behind this event of the journal central has others under the same numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked: Option<u64>,
     /// When the clock was last synchronised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<Held>,
@@ -123,8 +126,18 @@ impl MarkFile {
         let mark = &mut self.state().mark;
         if mark.journal != journal {
             journal.clone_into(&mut mark.journal);
+            mark.forked = None;
         }
         (mark.seq, mark.latest) = (seq, mark.latest.max(latest));
+    }
+
+    /// Behind this event of the journal central has others under the same numbers.
+    pub fn forked(&self, journal: &str, after: u64) {
+        let mark = &mut self.state().mark;
+        if mark.journal != journal {
+            (mark.journal, mark.seq, mark.forked) = (journal.to_owned(), 0, None);
+        }
+        mark.forked.get_or_insert(after);
     }
 
     /// When it is to be saved next: what is new, or what the clock has to say.
@@ -137,7 +150,8 @@ impl MarkFile {
     fn news_due(&self) -> Option<Mono> {
         let State { mark, saved, saved_at, .. } = &*self.state();
         let feed = (mark.epoch, mark.applied) != (saved.epoch, saved.applied);
-        let names = (&mark.controller, &mark.journal) != (&saved.controller, &saved.journal);
+        let of = |mark: &Mark| (mark.controller.clone(), mark.journal.clone(), mark.forked);
+        let names = of(mark) != of(saved);
         let every = if feed || names { EVERY } else { JOURNAL_EVERY };
         let since = saved_at.unwrap_or_default();
         (mark != saved).then(|| since.plus(every))
@@ -230,6 +244,7 @@ mod tests {
             latest,
             journal: "6f".into(),
             seq: 502,
+            forked: None,
             clock: None,
         };
         assert_eq!(open(dir.path()).0.get(), expected);

@@ -385,6 +385,7 @@ fn line(action: &Action) -> String {
         Action::Journal(JournalCommand::Keep { .. }) => "keep".into(),
         Action::Cache(CacheCommand::Doors(doors)) => format!("{} doors", doors.len()),
         Action::Journal(JournalCommand::Sign) => "sign the journal".into(),
+        Action::Journal(JournalCommand::Forked { after }) => format!("forked after {after}"),
         Action::Cache(CacheCommand::Apply { applied, rejected, items, .. }) => {
             format!("apply to {applied}: {} taken, {rejected} refused", items.len())
         }

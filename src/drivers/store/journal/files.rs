@@ -116,6 +116,9 @@ impl Opened {
         if known > opened.end.seq && opened.id == id {
             opened.go_on_otherwise(known)?;
         }
+        if let Some(after) = mark.forked.filter(|_| mark.journal == id && opened.id == id) {
+            opened.go_on_from_fork(after)?;
+        }
         opened.acknowledged = opened.acknowledged.min(opened.end.seq);
         if opened.id != id {
             // Else the next start would miss the same events again.
@@ -139,6 +142,22 @@ impl Opened {
         self.say(format!(
             "it ends at event {end}, where {known} had been recorded: {} events are missing; the journal goes on as {}",
             known - end,
+            self.id
+        ));
+        Ok(())
+    }
+
+    /// Central has other events under the numbers behind `after`, and drops those that are here: they are sent again under
+    /// an id that it does not know.
+    fn go_on_from_fork(&mut self, after: u64) -> Result<(), JournalError> {
+        if self.is_read_only {
+            // Said again, and done when its disk takes something.
+            return Ok(());
+        }
+        self.id = make_id(&self.dir)?;
+        self.acknowledged = self.acknowledged.min(after);
+        self.say(format!(
+            "central has other events behind event {after} of it; the journal goes on as {}, and those are sent again",
             self.id
         ));
         Ok(())

@@ -167,6 +167,7 @@ impl Writer {
             // One that is on disk by now was not late by much, and is not written again.
             JournalCommand::MarkLate { seq } if seq <= self.files.end.seq => {}
             JournalCommand::MarkLate { seq } => _ = self.late.insert(seq),
+            JournalCommand::Forked { after } => self.mark.forked(&self.files.id, after),
             JournalCommand::Keep { keep, max_events } => {
                 (self.files.config.keep, self.files.config.max_events) = (keep, max_events);
             }

@@ -221,3 +221,20 @@ fn what_is_being_written_is_not_checked() {
     edit(&site.segment(1), |bytes| bytes.extend_from_slice(b"{\"half"));
     assert_eq!(site.reader().verify(3).unwrap().events, 3);
 }
+
+#[test]
+fn a_journal_of_which_central_has_other_events_goes_on_under_another_id_and_sends_its_own_again() {
+    let site = Site::new();
+    site.append(1..=7);
+    let forked = |after| JournalCommand::Forked { after };
+    site.run(vec![JournalCommand::Acknowledged { through: 7 }, forked(4), forked(6)]);
+    let before = fs::read_to_string(site.journal().join("id")).unwrap();
+    let opened = site.open();
+    assert_ne!(opened.id, before.trim(), "it goes on under the id of before");
+    assert_eq!((opened.end.seq, opened.acknowledged), (7, 4));
+    assert!(opened.torn.unwrap().starts_with("central has other events behind event 4 of it; "));
+    assert_eq!(site.reader().verify(7).unwrap().events, 7);
+    // Once.
+    site.append(8..=8);
+    assert_eq!((site.open().id, site.open().torn), (opened.id, None));
+}
