@@ -127,11 +127,9 @@ fn the_desk_is_refused_outside_staffed_hours_unless_an_administrator_overrides_t
 fn the_card_in_the_members_hand_is_activated_and_its_tap_opens_no_door() {
     let site = site("issued");
     let activation = site.follow(&["credential", "activate", "--reader", "room-4-in", "--json"]);
-    let armed = || site.ctl(&["credential", "activate", "--reader", "room-4-in"]);
-    eventually_asking("wait at the reader", || {
-        let said = armed();
-        (said.code == 1 && said.err.contains("waits for a card at room-4-in already")).then_some(())
-    });
+    activation.wait_for_words("Hold the card to room-4-in");
+    let second = site.ctl(&["credential", "activate", "--reader", "room-4-in"]);
+    assert!(second.code == 1 && second.err.contains("waits for a card at room-4-in already"), "{second:?}");
     let before = site.last_seq();
     site.tap("room-4-in", CARD);
     let done = activation.wait_for("activation", |value| value["credential"] == "c-81");
@@ -148,10 +146,7 @@ fn the_card_in_the_members_hand_is_activated_and_its_tap_opens_no_door() {
 fn who_gives_up_waiting_takes_nobodys_tap() {
     let site = site("active");
     let activation = site.follow(&["credential", "activate", "c-82", "--reader", "entrance-in", "--json"]);
-    eventually_asking("wait at the reader", || {
-        let said = site.ctl(&["credential", "activate", "--reader", "entrance-in"]);
-        said.err.contains("waits for a card at entrance-in already").then_some(())
-    });
+    activation.wait_for_words("Hold the card to entrance-in");
     drop(activation);
     // The daemon notices that the tool has gone before it hears of the tap.
     eventually("end of the wait", || {

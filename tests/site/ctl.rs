@@ -1,13 +1,13 @@
 //! `latchctl`, as a technician types it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
 use super::process::Guarded;
-use super::{Site, eventually};
+use super::{RECONNECT_LIMIT, Site, eventually};
 
 /// What came of one call.
 #[derive(Debug)]
@@ -65,17 +65,9 @@ impl Site {
     pub fn follow(&self, arguments: &[&str]) -> Follower {
         let mut command = self.latchctl(arguments);
         let mut child = Guarded::spawn(command.stdin(Stdio::null())).expect("latchctl starts");
-        let out = BufReader::new(child.child().stdout.take().expect("piped"));
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&lines);
-        // It ends with the process.
-        let listen = move || {
-            for line in out.lines().map_while(Result::ok) {
-                heard.lock().expect("nobody panics with it").push(line);
-            }
-        };
-        std::thread::Builder::new().name("follower".into()).spawn(listen).expect("a thread");
-        Follower { _child: child, lines }
+        let out = listen(child.child().stdout.take().expect("piped"));
+        let err = listen(child.child().stderr.take().expect("piped"));
+        Follower { _child: child, out, err }
     }
 
     fn latchctl(&self, arguments: &[&str]) -> Command {
@@ -84,6 +76,21 @@ impl Site {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
+}
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+/// What a process writes, as it comes. Ends with the process.
+fn listen(pipe: impl Read + Send + 'static) -> Lines {
+    let lines = Lines::default();
+    let heard = Arc::clone(&lines);
+    let listen = move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            heard.lock().expect("nobody panics with it").push(line);
+        }
+    };
+    std::thread::Builder::new().name("follower".into()).spawn(listen).expect("a thread");
+    lines
 }
 
 fn said(output: Output) -> Said {
@@ -98,12 +105,24 @@ fn said(output: Output) -> Said {
 #[derive(Debug)]
 pub struct Follower {
     _child: Guarded,
-    lines: Arc<Mutex<Vec<String>>>,
+    out: Lines,
+    err: Lines,
 }
 
 impl Follower {
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("nobody panics with it").clone()
+        self.out.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Waits until these words stand on its standard error.
+    #[track_caller]
+    pub fn wait_for_words(&self, words: &str) {
+        let mut heard = Vec::new();
+        let found = hardware_sim::wait::until(RECONNECT_LIMIT, || {
+            heard = self.err.lock().expect("nobody panics with it").clone();
+            heard.iter().any(|line| line.contains(words)).then_some(())
+        });
+        assert!(found.is_some(), "latchctl never said {words:?}, but {heard:?} and {:?}", self.lines());
     }
 
     /// Waits for a line of JSON that satisfies the condition.

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::eventually;
-
 #[derive(Debug)]
 pub struct Terminal {
     socket: PathBuf,
+    status: PathBuf,
 }
+
+/// Runs the words behind it and leaves the exit code in a file: tmux at times has none for a command that has ended.
+const KEEPING_STATUS: &str = r#"trap : INT; "$@"; echo $? >"$STATUS.new"; mv "$STATUS.new" "$STATUS""#;
 
 impl Terminal {
     /// Runs a command in a window of so many columns and rows. What it showed stays when it has ended.
@@ -17,15 +19,17 @@ impl Terminal {
         let settings = folder.join("tmux.conf");
         std::fs::write(&settings, "set -g remain-on-exit on\nset -g status off\nset -g history-limit 2000\n")
             .expect("the test's folder is writable");
-        let terminal = Terminal { socket: folder.join("tmux") };
+        let terminal = Terminal { socket: folder.join("tmux"), status: folder.join("tmux.status") };
+        // Of a window before.
+        drop(std::fs::remove_file(&terminal.status));
         let (columns, rows) = (size.0.to_string(), size.1.to_string());
         let mut start = terminal.tmux(&["-f"]);
         start.arg(&settings).args(["new-session", "-d", "-x", &columns, "-y", &rows]);
         for (name, value) in environment {
             start.args(["-e", &format!("{name}={value}")]);
         }
-        // Words, not a line for a shell.
-        start.arg("--").args(command);
+        start.arg("-e").arg(format!("STATUS={}", terminal.status.display()));
+        start.args(["--", "sh", "-c", KEEPING_STATUS, "sh"]).args(command);
         // Whatever tests run in may itself be a tmux.
         let said = start.env_remove("TMUX").output().expect("tmux is installed (./dev test installs it)");
         assert!(said.status.success(), "{said:?}");
@@ -88,11 +92,10 @@ impl Terminal {
     /// Waits until the command has ended, and says with what.
     #[track_caller]
     pub fn ended(&self) -> i32 {
-        eventually("the end of the command in the terminal", || {
-            let said = self.done(&["display-message", "-p", "#{pane_dead} #{pane_dead_status}"]);
-            let text = String::from_utf8_lossy(&said.stdout).into_owned();
-            text.trim().strip_prefix("1 ").and_then(|status| status.parse().ok())
-        })
+        let status = hardware_sim::wait::until(super::RECONNECT_LIMIT, || {
+            std::fs::read_to_string(&self.status).ok()?.trim().parse().ok()
+        });
+        status.unwrap_or_else(|| panic!("the command never ended:\n{}", self.screen()))
     }
 }
 
