@@ -50,7 +50,10 @@ pub fn until_told_to_stop(
         systemd.ready();
         tracing::info!("ready");
         let stop = async {
-            stop.await;
+            tokio::select! {
+                () = stop => {}
+                () = site.is_to_start_again() => tracing::info!("ending, to be started again"),
+            }
             systemd.stopping();
         };
         let ended = site.run(happening, asked, Watchdog::new(systemd.clone()), stop).await;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::sync::{
-    broadcast,
+    Notify, broadcast,
     mpsc::{Receiver, Sender, error::TrySendError},
     oneshot, watch,
 };
@@ -33,7 +33,10 @@ use crate::{
     drivers::{
         clock, kernel_clock,
         metrics::Snapshot,
-        store::{cache::Cache, journal::Journal},
+        store::{
+            cache::{Cache, Job, Progress},
+            journal::Journal,
+        },
     },
     wire::{control::ReaderNews, metrics::Queue},
 };
@@ -69,6 +72,8 @@ struct Core {
     dropped: Dropped,
     recorded: watch::Sender<u64>,
     signed: watch::Sender<u64>,
+    /// The daemon is to end, and to be started again.
+    again: Rc<Notify>,
     state_dir: PathBuf,
     levels: Levels,
     settings: Rc<Settings>,
@@ -137,6 +142,7 @@ impl Site {
             dropped: Dropped::default(),
             recorded,
             signed: watch::Sender::new(0),
+            again: Rc::default(),
             state_dir,
             levels,
             settings: Rc::new(settings),
@@ -316,6 +322,24 @@ impl Site {
     /// The last `seq` whose hash was signed, and each newer one as it comes.
     pub fn signed(&self) -> watch::Receiver<u64> {
         self.0.borrow().signed.subscribe()
+    }
+
+    /// Has the cache's copy written now; what is sent is heard as it goes on, and at its end.
+    pub fn copy(&self, progress: watch::Sender<Progress>, done: oneshot::Sender<Result<u64, String>>) {
+        let mut core = self.0.borrow_mut();
+        core.changes.waiting.push_back(Job::Copy { progress, done });
+        core.hand_over();
+    }
+
+    /// Ends the daemon as SIGTERM does: who runs it starts it again.
+    pub fn start_again(&self) {
+        self.0.borrow().again.notify_one();
+    }
+
+    /// Resolves when it is to end so.
+    pub async fn is_to_start_again(&self) {
+        let again = self.0.borrow().again.clone();
+        again.notified().await;
     }
 
     /// Has the journal's end signed.

@@ -3,6 +3,7 @@
 //! Everybody on the box may connect; what they may ask follows from their groups (`caller`). So that nobody can keep
 //! others out, each user has a share of the sessions, and who may ask nothing has one for as long as an answer takes.
 
+mod backup;
 mod caller;
 mod cards;
 mod commissioning;

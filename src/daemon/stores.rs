@@ -24,7 +24,7 @@ use crate::{
     },
     domain::{At, BookingId, DoorId, DoorMode, EntryKind, HolderId},
     drivers::store::{
-        cache::{self, Keeper, Kept, Loaded, Recovered, copy},
+        cache::{self, Keeper, Kept, Loaded, Recovered, copy, restoring},
         journal::{self, Opened, reader::Reader},
         key,
         mark::MarkFile,
@@ -51,6 +51,12 @@ pub struct Stores {
 /// Opens what is in the state directory, which is locked.
 pub fn open(config: &Config, settings: &Settings, flush_is_barrier: bool) -> Result<Stores, StartError> {
     let (mark, mark_said) = MarkFile::open(&config.state_dir, &config.controller)?;
+    let adopted = restoring::adopt(&config.state_dir, config.controller.as_str())?;
+    let (restored_from, not_restored) = match adopted {
+        Some(Ok(said)) => (Some(said), None),
+        Some(Err(said)) => (None, Some(said)),
+        None => (None, None),
+    };
     let copied = copy::header(&config.state_dir.join(copy::FILE)).ok();
     let copied = copied.filter(|header| header.controller == config.controller.as_str());
     let (uid_key, key_said) = key::uid_key(&config.state_dir, copied.map(|header| header.uid_key))?;
@@ -64,7 +70,7 @@ pub fn open(config: &Config, settings: &Settings, flush_is_barrier: bool) -> Res
         uid_check: hasher.check(),
         uid_key,
         journal: opened.id.clone(),
-        restored: None,
+        restored: restored_from,
         doors: settings.places(),
         flush_is_barrier,
     };
@@ -78,7 +84,7 @@ pub fn open(config: &Config, settings: &Settings, flush_is_barrier: bool) -> Res
         remarks.push(EntryKind::StoreRecovered { count, detail });
     }
     remarks.extend(opened.torn.iter().map(|d| remark(&format!("journal: {d}"))));
-    remarks.extend([mark_said, key_said, journal_key_said].iter().flatten().map(|d| remark(d)));
+    remarks.extend([mark_said, not_restored, key_said, journal_key_said].iter().flatten().map(|d| remark(d)));
     let restored = restored(&opened, &mark, loaded, remarks);
     Ok(Stores { hasher, opened, journal_key, mark, keeper, restored })
 }

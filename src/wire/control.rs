@@ -30,7 +30,9 @@ pub use self::{
         WiringNews, WiringReport,
     },
     explain::{ExplainQuery, ExplainReport},
-    stores::{StoreReport, VerifyQuery, VerifyReport},
+    stores::{
+        BackupBegun, BackupDone, Chunk, RestoreChunk, RestoreDone, StoreReport, VerifyQuery, VerifyReport,
+    },
 };
 use crate::domain::{
     At, BoardId, BookingId, ClockTrust, Contact, ControllerId, CredentialId, Direction, DoorAlarm, DoorId,
@@ -112,12 +114,15 @@ pub enum Request {
     },
     /// Signs the end of the journal. Done: a `Checkpoint`.
     JournalCheckpoint,
-    /// Done: [`LogReport`]. With a filter: changed, until the next start.
+    /// Done: [`LogReport`]. With a filter (a level, or one for each module): changed, until the next start.
     Log {
-        /// A level, or one for each module.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         filter: Option<String>,
     },
+    /// The store as one file. Items: [`BackupBegun`] as it is written, then [`Chunk`]s. Done: [`BackupDone`].
+    Backup,
+    /// The next piece of such a file. Done: [`RestoreDone`], with what it is when it was the last.
+    Restore(RestoreChunk),
     /// Done: [`SyncReport`].
     Sync,
     /// Asks central for a snapshot. Done: [`SyncReport`].

@@ -1,5 +1,6 @@
 //! The real daemon among real peers: each file is a part of what it promises.
 
+mod backups;
 mod boards;
 mod bundle;
 mod cables;

@@ -89,6 +89,12 @@ fn each_role_may_what_the_contract_says_and_no_more() {
             }
         }
     }
+    // With a backup goes the key that card numbers are hashed under. What is refused leaves no file.
+    let folder = tempfile::TempDir::new().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let file = folder.path().join("refused.backup");
+    let refused = house.by("news", &["backup", file.to_str().unwrap()]);
+    assert_eq!((refused.0, fs::read_dir(folder.path()).unwrap().count()), (4, 0), "{refused:?}");
     let (_, _, said) = house.by("games", &["door", "access", "room-4"]);
     assert!(said.contains("the group news or mail") && said.contains("games (5) is in games only"), "{said}");
     assert!(said.contains("sudo usermod -aG news games"), "{said}");

@@ -157,6 +157,15 @@ impl Daemon {
         self.running.as_mut().expect("it runs").signal(Signal::HUP);
     }
 
+    /// Waits for a daemon that ends by itself.
+    #[track_caller]
+    pub fn wait_until_it_ends(&mut self, limit: Duration) {
+        let running = self.running.as_mut().expect("it runs");
+        let ended = hardware_sim::wait::until(limit, || running.has_ended());
+        assert!(ended.is_some_and(|status| status.success()), "it did not end by itself: {ended:?}");
+        self.running = None;
+    }
+
     /// SIGTERM, and what it ended with.
     #[track_caller]
     pub fn stop(&mut self) -> ExitStatus {

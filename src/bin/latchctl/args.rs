@@ -149,6 +149,18 @@ pub enum Verb {
         #[arg(value_name = "LEVEL")]
         level: Option<String>,
     },
+    /// Writes the store to one file: who may come in, doors' modes, and the key that card numbers are hashed under
+    #[command(after_help = help::BACKUP)]
+    Backup {
+        /// A file that is not there yet; it is as secret as the box
+        file: PathBuf,
+    },
+    /// Puts a backup in place of what the daemon holds, and has it started again
+    #[command(after_help = help::RESTORE)]
+    Restore {
+        /// Of this controller
+        file: PathBuf,
+    },
     /// Positions, age of the last feed, queue; or asks for a snapshot
     #[command(after_help = help::SYNC)]
     Sync {

@@ -110,6 +110,8 @@ impl Session {
             Verb::Explain(explain) => self.explain(explain),
             Verb::Events(events) => self.events(events),
             Verb::Journal(verb) => self.journal(verb),
+            Verb::Backup { file } => self.backup(&file),
+            Verb::Restore { file } => self.restore(&file),
             // Done before there is a session.
             Verb::Monitor | Verb::Diagnose { .. } => Ok(()),
             Verb::Doctor { .. } | Verb::Completions { .. } | Verb::Man { .. } => Ok(()),

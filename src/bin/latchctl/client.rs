@@ -177,6 +177,11 @@ impl Client {
         self.from.buffer().contains(&b'\n')
     }
 
+    /// Where the daemon's socket is.
+    pub fn socket(&self) -> &str {
+        &self.socket
+    }
+
     /// The sending half, for a thread that asks while this one reads.
     pub fn sender(&self) -> Result<UnixStream, Failure> {
         self.to.try_clone().map_err(|e| unreachable_because(&self.socket, &e))

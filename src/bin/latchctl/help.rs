@@ -195,3 +195,18 @@ left alone.
 Examples:
   sudo latchctl diagnose oslo-1.tar.gz
   tar -xzf oslo-1.tar.gz && less oslo-1/README.txt";
+
+pub const BACKUP: &str = "\
+It is consistent while doors are in use. The journal is not in it: central has
+that, and latchctl journal export prints it. Takes an administrator.
+
+Example:
+  latchctl backup /media/usb/oslo-1.backup";
+
+pub const RESTORE: &str = "\
+A backup of another controller, of a newer latchd, or one that is damaged is
+refused, and nothing is changed. Else what was is set aside, the journal goes
+on, and central is asked for what is newer. Takes an administrator.
+
+Example:
+  latchctl restore /media/usb/oslo-1.backup";

@@ -16,6 +16,7 @@ use clap::Parser;
 
 mod args;
 mod ask;
+mod backup;
 mod batch;
 mod client;
 mod completions;

@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 
 use super::{
-    Serving,
+    Serving, backup,
     caller::{Caller, Peer, look_up},
     cards, commissioning, explain, journal, log, orders,
 };
@@ -111,7 +111,7 @@ async fn finish(lines: &mut Lines, done: Done) -> Result<(), Gone> {
     send(lines, &done.map_or_else(Answer::Error, Answer::Done)).await
 }
 
-async fn send(lines: &mut Lines, answer: &Answer) -> Result<(), Gone> {
+pub async fn send(lines: &mut Lines, answer: &Answer) -> Result<(), Gone> {
     Ok(lines.send(serde_json::to_string(answer).unwrap_or_default()).await?)
 }
 
@@ -161,6 +161,8 @@ async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request
         Request::JournalVerify(query) => journal::verify(site, query).await,
         Request::JournalExport { from } => return journal::export(lines, site, from).await,
         Request::JournalCheckpoint => journal::checkpoint(site).await,
+        Request::Backup => return backup::backup(lines, site, by).await,
+        Request::Restore(first) => return backup::restore(lines, site, by, first).await,
         Request::Events(query) => return journal::events(lines, site, query).await,
     })
 }

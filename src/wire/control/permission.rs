@@ -34,6 +34,8 @@ impl Request {
             | Request::SyncResync
             | Request::ReaderWatch { .. }
             | Request::WiringTest { .. } => Role::Technician,
+            // With a backup goes the key that UIDs are hashed under.
+            Request::Backup | Request::Restore(_) => Role::Admin,
         }
     }
 
@@ -60,6 +62,8 @@ impl Request {
             Request::JournalExport { .. } => "journal_export",
             Request::JournalCheckpoint => "journal_checkpoint",
             Request::Log { .. } => "log",
+            Request::Backup => "backup",
+            Request::Restore(_) => "restore",
             Request::Sync => "sync",
             Request::SyncResync => "resync",
         }
@@ -88,6 +92,8 @@ impl Request {
             | Request::JournalExport { .. }
             | Request::JournalCheckpoint
             | Request::Log { .. }
+            | Request::Backup
+            | Request::Restore(_)
             | Request::Sync
             | Request::SyncResync => None,
         }

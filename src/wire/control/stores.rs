@@ -1,4 +1,4 @@
-//! What is said of the stores: how they are, whether the journal is whole.
+//! What is said of the stores: how they are, whether the journal is whole, backups.
 
 use serde::{Deserialize, Serialize};
 
@@ -57,4 +57,47 @@ pub struct VerifyReport {
 
 fn is_none(count: &u64) -> bool {
     *count == 0
+}
+
+/// A backup is being written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackupBegun {
+    /// Records written.
+    pub done: u64,
+    pub of: u64,
+}
+
+/// A piece of a file, in base64.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Chunk {
+    pub data: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackupDone {
+    pub controller: String,
+    pub bytes: u64,
+    pub epoch: u64,
+    pub applied: u64,
+    pub credentials: u64,
+    pub grants: u64,
+    pub at: At,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoreChunk {
+    /// In base64.
+    pub data: String,
+    /// Nothing comes after it.
+    #[serde(default)]
+    pub last: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoreDone {
+    /// Bytes taken in so far.
+    pub bytes: u64,
+    /// Said when it was the last piece, it is whole and ours, and the daemon starts again to go by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupDone>,
 }

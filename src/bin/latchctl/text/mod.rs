@@ -87,7 +87,7 @@ fn tame(text: &str) -> String {
 }
 
 /// `1 event`, `2 events`.
-fn count(n: u64, one: &str) -> String {
+pub fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 

@@ -17,6 +17,7 @@ mod keeper;
 mod migrate;
 mod opening;
 mod records;
+pub mod restoring;
 mod small;
 #[cfg(test)]
 mod tests;
@@ -98,6 +99,8 @@ pub enum CacheError {
     Copy(#[from] copy::CopyError),
     #[error("{0}")]
     Damaged(String),
+    #[error("the backup can't take the cache's place: {what} {path}: {error}")]
+    Restoring { what: &'static str, path: PathBuf, error: io::Error },
     #[error("can't start the cache's thread: {0}")]
     Thread(io::Error),
 }
@@ -154,6 +157,7 @@ impl CacheError {
             CacheError::Permission { .. }
             | CacheError::Aside(_)
             | CacheError::OtherController { .. }
+            | CacheError::Restoring { .. }
             | CacheError::Thread(_) => Verdict::Refuse,
         }
     }

@@ -42,7 +42,7 @@ fn raw<T>(site: &Site, change: impl FnOnce(&sled::Db) -> T) -> T {
 }
 
 /// A site whose cache was stopped as it should be, so that there is a copy; and what it held.
-fn copied() -> (Site, State) {
+pub fn copied() -> (Site, State) {
     let site = Site::new();
     let states = fill(&site);
     let (keeper, loaded) = site.start();

@@ -6,6 +6,7 @@ mod cards;
 mod files;
 mod ladder;
 mod records;
+mod restoring;
 mod snapshots;
 
 use std::{
