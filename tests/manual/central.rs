@@ -1,6 +1,7 @@
 //! The worked example of central's side, in Python, keeps the real daemon in step: `docs/examples/central.py`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::blocks;
 use crate::site::process::Guarded;
 use crate::site::records::{card, standing};
 use crate::site::{Builder, CONTROLLER, Site, eventually_asking};
@@ -26,23 +28,42 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(stdout).expect("UTF-8")
 }
 
-/// A Python with what the example needs, made once a build folder: the requirements name exact versions.
-fn python() -> PathBuf {
-    let wanted = std::fs::read_to_string(example("requirements.txt")).unwrap();
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("central-venv");
-    let (python, made) = (venv.join("bin/python"), venv.join("made-for"));
-    if std::fs::read_to_string(&made).is_ok_and(|had| had == wanted) {
-        return python;
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    run(Command::new(&python).args(install).arg(example("requirements.txt")));
-    std::fs::write(made, wanted).unwrap();
-    python
+/// A command of the manual's chapter on central's side: the one with these words.
+#[track_caller]
+fn shown(words: &str) -> String {
+    let commands = blocks::of_kind("central.md", "example");
+    let found = commands.into_iter().find(|command| command.text.contains(words));
+    found.unwrap_or_else(|| panic!("docs/manual/central.md shows no command with {words:?}")).text
 }
 
+fn shell(text: &str, folder: &Path) -> Command {
+    let mut shell = Command::new("bash");
+    shell.args(["-euc", text]).current_dir(folder);
+    shell
+}
+
+/// A Python with what the example needs, as the manual has one make it, once a build folder: the requirements name exact
+/// versions.
+fn environment() -> PathBuf {
+    let make = shown("-m venv");
+    let wanted = format!("{make}\n{}", std::fs::read_to_string(example("requirements.txt")).unwrap());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("central-example");
+    let (env, made) = (folder.join("env"), folder.join("made-for"));
+    if std::fs::read_to_string(&made).is_ok_and(|had| had == wanted) {
+        return env;
+    }
+    if env.exists() {
+        std::fs::remove_dir_all(&env).unwrap();
+    }
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(example("requirements.txt"), folder.join("requirements.txt")).unwrap();
+    run(&mut shell(&make, &folder));
+    std::fs::write(made, wanted).unwrap();
+    env
+}
+
+/// A folder as the manual has it: the program, and `env`.
 struct Example {
-    python: PathBuf,
     folder: TempDir,
 }
 
@@ -55,23 +76,24 @@ struct Running {
 
 impl Example {
     fn new() -> Example {
-        Example { python: python(), folder: TempDir::new().unwrap() }
-    }
-
-    fn key(&self) -> PathBuf {
-        self.folder.path().join("central-2026.key")
+        let folder = TempDir::new().unwrap();
+        symlink(environment(), folder.path().join("env")).unwrap();
+        symlink(example("central.py"), folder.path().join("central.py")).unwrap();
+        Example { folder }
     }
 
     /// Makes the key, and the lines for the daemon's configuration.
     fn keygen(&self) -> String {
-        run(Command::new(&self.python).arg(example("central.py")).arg("keygen").arg(self.key()))
+        run(&mut shell(&shown("central.py keygen"), self.folder.path()))
     }
 
     fn start(&self, site: &Site, store: &str) -> Running {
-        let broker = format!("127.0.0.1:{}", site.broker.port());
-        let mut command = Command::new(&self.python);
-        command.arg(example("central.py")).args(["run", "--broker", &broker, "--controller", CONTROLLER]);
-        command.arg("--key").arg(self.key()).arg("--store").arg(self.folder.path().join(store));
+        let command = shown("central.py run")
+            .replace("localhost:1883", &format!("127.0.0.1:{}", site.broker.port()))
+            .replace("--controller oslo-1", &format!("--controller {CONTROLLER}"))
+            .replace("oslo-1.db", store);
+        // The shell gives its place to the example, which is what is to be killed.
+        let mut command = shell(&format!("exec {command}"), self.folder.path());
         let mut child = Guarded::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
         let input = child.child().stdin.take().unwrap();
         let out = BufReader::new(child.child().stdout.take().unwrap());

@@ -89,12 +89,15 @@ impl Terminal {
         found.unwrap_or_else(|| panic!("the terminal never showed {what}:\n{last}"))
     }
 
+    /// The exit code of the command, once it has ended.
+    pub fn has_ended(&self) -> Option<i32> {
+        std::fs::read_to_string(&self.status).ok()?.trim().parse().ok()
+    }
+
     /// Waits until the command has ended, and says with what.
     #[track_caller]
     pub fn ended(&self) -> i32 {
-        let status = hardware_sim::wait::until(super::RECONNECT_LIMIT, || {
-            std::fs::read_to_string(&self.status).ok()?.trim().parse().ok()
-        });
+        let status = hardware_sim::wait::until(super::RECONNECT_LIMIT, || self.has_ended());
         status.unwrap_or_else(|| panic!("the command never ended:\n{}", self.screen()))
     }
 }
