@@ -3,16 +3,23 @@
 use std::{io::Write as _, path::Path, process::ExitCode};
 
 use clap::Parser as _;
-use latchd::daemon::{
-    self,
-    arguments::{Arguments, Verb},
-    config, logging,
+use latchd::{
+    daemon::{
+        self,
+        arguments::{Arguments, Verb},
+        config, logging,
+    },
+    drivers::kernel_clock,
 };
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(Verb::Schema) = arguments.verb {
         return print_schema();
+    }
+    // It knows of no configuration.
+    if let Some(Verb::Clock { file }) = &arguments.verb {
+        return tell_the_clock(file);
     }
     let config = match config::load(&arguments.config) {
         Ok(config) => config,
@@ -23,7 +30,7 @@ fn main() -> ExitCode {
     };
     match arguments.verb {
         Some(Verb::Check) => check(&config, &arguments.config),
-        Some(Verb::Schema) | None => run(&config, &arguments),
+        Some(Verb::Schema | Verb::Clock { .. }) | None => run(&config, &arguments),
     }
 }
 
@@ -32,6 +39,16 @@ fn print_schema() -> ExitCode {
     // Who reads no further has seen enough.
     let is_good = written.is_ok_and(|()| std::io::stdout().flush().is_ok());
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn tell_the_clock(file: &Path) -> ExitCode {
+    match daemon::clock::tell(file) {
+        Ok(never) => match never {},
+        Err(error) => {
+            eprintln!("latchd: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn check(config: &config::Config, path: &Path) -> ExitCode {
@@ -48,7 +65,13 @@ fn check(config: &config::Config, path: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(config: &config::Config, Arguments { config: path, log: filter, .. }: &Arguments) -> ExitCode {
+fn run(
+    config: &config::Config,
+    Arguments { config: path, log: filter, clock_file, .. }: &Arguments,
+) -> ExitCode {
+    if let Some(file) = clock_file {
+        kernel_clock::hear_from(file.clone());
+    }
     #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
     let journal_stream = std::env::var("JOURNAL_STREAM").ok();
     let log = match logging::start(filter, journal_stream.as_deref()) {

@@ -34,11 +34,14 @@ pub struct Arguments {
     /// What is logged: a level (error, warn, info, debug, trace), or one for each module
     #[arg(long, value_name = "FILTER", default_value = "info", env = "LATCHD_LOG")]
     pub log: String,
+    /// Where `latchd clock` writes down what the kernel says of its clock, for a daemon that may not ask it
+    #[arg(long, value_name = "FILE", env = "LATCHD_CLOCK_FILE", hide = true)]
+    pub clock_file: Option<PathBuf>,
     #[command(subcommand)]
     pub verb: Option<Verb>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
     /// Checks the configuration, names every mistake, and drives nothing. Exits with 0 or 1
     #[command(after_help = CHECK)]
@@ -46,4 +49,10 @@ pub enum Verb {
     /// Prints the JSON Schema of the configuration, for editors that complete and check TOML by one
     #[command(after_help = SCHEMA)]
     Schema,
+    /// Writes down what the kernel says of its clock, once a second; for latchd-clock.service
+    #[command(hide = true)]
+    Clock {
+        /// Where to
+        file: PathBuf,
+    },
 }

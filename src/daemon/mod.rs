@@ -3,6 +3,7 @@
 pub mod arguments;
 mod changes;
 mod check;
+pub mod clock;
 pub mod config;
 pub mod logging;
 mod metrics;

@@ -2,16 +2,35 @@
 //!
 //! The one place with `unsafe` (a test looks): a call that fills a structure of ours and asks for nothing to change.
 
+use std::{path::PathBuf, sync::OnceLock};
+
+use super::clock_told;
 use crate::wire::metrics::KernelClock;
+
+/// Where the kernel's word is to be read, in a process that may not ask it.
+static TOLD: OnceLock<PathBuf> = OnceLock::new();
+
+/// From now on the kernel's word is read from this file, which another process writes ([`clock_told`]).
+pub fn hear_from(file: PathBuf) {
+    // Said once, at the start; a second file would be a mistake of ours, and the first one counts.
+    let _first = TOLD.set(file);
+}
 
 /// The kernel's own word: neither `TIME_ERROR` nor `STA_UNSYNC`. An answer it refuses to give counts as no.
 pub fn synchronised() -> bool {
-    let (state, timex) = adjtimex();
-    is_synchronised(state, &timex)
+    read().is_some_and(|clock| clock.synchronised)
 }
 
-/// The same with how far off the clock may be, if it answers.
+/// The same with how far off the clock may be, if there is an answer.
 pub fn read() -> Option<KernelClock> {
+    match TOLD.get() {
+        Some(file) => clock_told::heard(file),
+        None => ask(),
+    }
+}
+
+/// Asks the kernel, whatever was said of a file.
+pub fn ask() -> Option<KernelClock> {
     let (state, timex) = adjtimex();
     let units_a_second = if timex.status & libc::STA_NANO == 0 { 1e6 } else { 1e9 };
     (state >= 0).then(|| KernelClock {

@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod clock_told;
 pub mod door;
 pub mod kernel_clock;
 pub mod metrics;

@@ -13,10 +13,10 @@ fn root() -> &'static Path {
 /// Without `..`, which no file needs to exist for.
 fn tidy(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut tidied, part| {
-        match part {
-            Component::ParentDir => drop(tidied.pop()),
-            Component::CurDir => {}
-            part => tidied.push(part),
+        if part == Component::ParentDir {
+            tidied.pop();
+        } else if part != Component::CurDir {
+            tidied.push(part);
         }
         tidied
     })

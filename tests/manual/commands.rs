@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::blocks;
@@ -61,6 +62,10 @@ fn what_the_manual_shows_of_a_site_is_so() {
 #[test]
 fn what_the_manual_shows_to_hands_waits_for_them() {
     let site = Site::running();
+    // The desk is staffed whenever this runs.
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let hours = json!([{ "days": days, "from": "00:00", "to": "24:00" }]);
+    site.put([json!({ "type": "policy", "id": "site", "staffed_hours": hours })]);
     let bin = TempDir::new().unwrap();
     programs(&site, bin.path());
     for blocks::Command { place, text, .. } in blocks::all().into_iter().filter(|c| c.kind == "hand") {
