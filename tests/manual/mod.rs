@@ -13,3 +13,4 @@ mod blocks;
 mod book;
 mod central;
 mod commands;
+mod reference;

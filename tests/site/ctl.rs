@@ -52,7 +52,7 @@ impl Site {
             });
             child.wait_with_output().expect("latchctl ends")
         });
-        said(output)
+        output.into()
     }
 
     /// The document it answers with.
@@ -93,11 +93,14 @@ fn listen(pipe: impl Read + Send + 'static) -> Lines {
     lines
 }
 
-fn said(output: Output) -> Said {
-    Said {
-        code: output.status.code().expect("latchctl was killed"),
-        out: String::from_utf8(output.stdout).expect("latchctl writes UTF-8"),
-        err: String::from_utf8(output.stderr).expect("latchctl writes UTF-8"),
+impl From<Output> for Said {
+    #[track_caller]
+    fn from(output: Output) -> Said {
+        Said {
+            code: output.status.code().expect("latchctl was killed"),
+            out: String::from_utf8(output.stdout).expect("latchctl writes UTF-8"),
+            err: String::from_utf8(output.stderr).expect("latchctl writes UTF-8"),
+        }
     }
 }
 

@@ -190,7 +190,7 @@ impl Session {
             .ask(request, patience, &mut |_| Err(Failure::Unreadable("an item where none belongs".into())))
     }
 
-    fn site(&mut self) -> Result<Site, Failure> {
+    pub(super) fn site(&mut self) -> Result<Site, Failure> {
         if let Some(site) = &self.site {
             return Ok(site.clone());
         }

@@ -18,7 +18,7 @@ use super::{
     ask::{Session, typed},
     client::{Client, Patience},
     failure::Failure,
-    text::{count, sync::position},
+    text::{Site, count, sync::position},
 };
 
 /// Bytes in a piece: in base64 it fits into a line.
@@ -48,7 +48,8 @@ struct Whole {
 impl Whole {
     fn begin(path: &Path) -> Result<Self, Failure> {
         if path.exists() {
-            return Err(failed("write", path)(io::ErrorKind::AlreadyExists.into()));
+            let there = io::Error::other("it is there already, and is left alone; name another");
+            return Err(failed("write", path)(there));
         }
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
@@ -72,6 +73,7 @@ impl Drop for Whole {
 impl Session {
     pub(super) fn backup(&mut self, path: &Path) -> Result<(), Failure> {
         let mut whole = Whole::begin(path)?;
+        let site = if self.json { None } else { Some(self.site()?) };
         let mut taken: u64 = 0;
         let file = &mut whole.file;
         let answer = self.client.ask(Request::Backup, Patience::Long, &mut |item| {
@@ -94,20 +96,18 @@ impl Session {
             return Err(Failure::Unreadable(format!("{taken} bytes of a backup of {}", done.bytes)));
         }
         whole.finish(path)?;
-        if self.json {
-            return self.out.json(&answer);
-        }
+        let Some(site) = site else { return self.out.json(&answer) };
         self.out.text(&format!(
-            "{} as of {}: {}\nit holds the key that card numbers are hashed under: keep it as secret as the box\n",
+            "{}, as it was {}: {}\nit holds the key that card numbers are hashed under: keep it as secret as the box\n",
             path.display(),
-            done.at,
+            site.dated(done.at),
             held(&done),
         ))
     }
 
     pub(super) fn restore(&mut self, path: &Path) -> Result<(), Failure> {
         let mut file = File::open(path).map_err(failed("read", path))?;
-        let before = self.report()?.started_at;
+        let before = self.report()?;
         let all = file.metadata().map_err(failed("read", path))?.len();
         let answer = loop {
             let mut piece = Vec::new();
@@ -125,11 +125,15 @@ impl Session {
             }
         };
         let (answer, backup) = answer;
-        let back = self.wait_for_another_than(before);
+        let back = self.wait_for_another_than(before.started_at);
         if self.json {
             return self.out.json(&answer);
         }
-        self.out.text(&format!("restored as of {}: {}\n", backup.at, held(&backup)))?;
+        self.out.text(&format!(
+            "restored as it was {}: {}\n",
+            Site::of(&before).dated(backup.at),
+            held(&backup)
+        ))?;
         match back {
             Some(report) => self.out.text(&format!(
                 "latchd was started again with it: {}\nwhat was is set aside in its state directory; latchctl events --type store tells\n",

@@ -142,6 +142,7 @@ pub fn verified(report: &VerifyReport, style: Style) -> String {
     };
     let signed = match (report.checkpoints, report.against) {
         (0, _) => "no signature stands under it yet".to_owned(),
+        (1, 0) => "1 signature under it agrees".to_owned(),
         (all, 0) => format!("{} under it agree", count(all, "signature")),
         (all, given) => format!("{} under it agree, {given} of them from the file", count(all, "signature")),
     };

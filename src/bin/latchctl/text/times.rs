@@ -75,6 +75,11 @@ impl Site {
         brief(self.zone, at, self.now)
     }
 
+    /// In a sentence, with its date.
+    pub fn dated(&self, at: At) -> String {
+        dated(self.zone, at, self.now)
+    }
+
     pub fn ago(&self, at: At) -> String {
         format!("{} ago", span(self.now.since(at)))
     }

@@ -1,0 +1,302 @@
+//! `docs/latchctl.md`: the help of every verb, and what each prints at a site, at an empty one, and when it fails.
+//!
+//! The text is what the tool printed once; each run holds it against what the tool prints now. What changes from run to
+//! run (times, ages, numbers, the widths of columns) does not count; words, order and the names in JSON do.
+//! `LATCHD_BLESS=1 cargo test --test it manual::reference` writes it anew, for a person to read through.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::site::ctl::Said;
+use crate::site::people::assert_decided;
+use crate::site::records::{card, card_with_status, room, standing, with};
+use crate::site::{Site, eventually_asking};
+
+/// What stands above it is written by hand.
+const FROM_HERE: &str = "<!-- From here on: tests/manual/reference.rs -->\n";
+const ANNA: &str = "04A1B2C3D4E5F6";
+const STRANGER: &str = "04C0FFEE000001";
+const SOCKET: &str = "/run/latchd/latchd.sock";
+
+/// Verbs in the order of the tool's own help, and what is shown of each. The first word of a call is its verb.
+const AT_A_SITE: &[&[&str]] = &[
+    &["status"],
+    &["status", "--json"],
+    &["doors"],
+    &["doors", "--json"],
+    &["door", "show", "entrance"],
+    &["door", "access", "entrance", "--reason", "delivery"],
+    &["door", "access", "entrance", "--json"],
+    &["door", "unlock", "room-4", "--for", "2h", "--reason", "open day"],
+    &["door", "lock", "room-4"],
+    &["door", "block", "room-4"],
+    &["door", "unblock", "room-4"],
+    &["door", "lock-down", "--all", "--reason", "drill"],
+    &["door", "access", "gym"],
+    &["door", "lock-down-release", "--all"],
+    &["door", "lock-open", "gym"],
+    &["door", "lock-open-release", "gym"],
+    &["door", "show", "cellar"],
+    &["readers"],
+    &["readers", "--json"],
+    &["reader", "watch", "cellar"],
+    &["board", "test", "cellar", "--yes"],
+    &["credentials"],
+    &["credentials", "--json"],
+    &["credentials", "--holder", "m-nobody"],
+    &["credential", "show", "c-anna"],
+    &["credential", "show", "c-anna", "--json"],
+    &["credential", "activate", "c-new", "--reason", "first visit"],
+    &["credential", "suspend", "c-new", "--reason", "reported lost"],
+    &["credential", "suspend", "c-new", "--json"],
+    &["credential", "activate", "c-lost"],
+    &["credential", "show", "c-404"],
+    &["grants"],
+    &["grants", "--json"],
+    &["grants", "--holder", "m-nobody"],
+    &["explain", "--door", "entrance", "--uid", ANNA],
+    &["explain", "--door", "gym", "--credential", "c-anna"],
+    &["explain", "--door", "gym", "--credential", "c-anna", "--json"],
+    &["explain", "--door", "entrance", "--uid", STRANGER],
+    &["explain", "--door", "entrance"],
+    &["events", "--type", "access.granted"],
+    &["events", "--type", "access.granted", "--json"],
+    &["events", "--type", "door.forced"],
+    &["journal", "verify"],
+    &["journal", "verify", "--json"],
+    &["journal", "checkpoint", "--json"],
+    &["journal", "export", "--from", "1000000"],
+    &["log"],
+    &["log", "debug"],
+    &["log", "chatty"],
+    &["backup", "oslo-1.backup"],
+    &["backup", "oslo-1.backup"],
+    &["restore", "nothing.backup"],
+    &["sync"],
+    &["sync", "--json"],
+    &["sync", "resync"],
+    &["monitor"],
+    &["completions", "csh"],
+];
+
+const AT_AN_EMPTY_ONE: &[&[&str]] = &[
+    &["credentials"],
+    &["credentials", "--json"],
+    &["grants"],
+    &["explain", "--door", "entrance", "--uid", STRANGER],
+    &["events", "--type", "access.granted"],
+    &["events", "--type", "access.granted", "--json"],
+    &["backup", "empty.backup", "--json"],
+];
+
+const WITHOUT_A_DAEMON: &[&[&str]] =
+    &[&["status"], &["door", "access", "entrance", "--json"], &["backup", "none.backup"], &["monitor"]];
+
+fn page() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/latchctl.md")
+}
+
+fn latchctl(folder: &Path) -> Command {
+    let mut latchctl = Command::new(env!("CARGO_BIN_EXE_latchctl"));
+    latchctl.current_dir(folder).env("COLUMNS", "100").env_remove("LATCHCTL_SOCKET");
+    latchctl
+}
+
+/// The verbs below these words, by the help of them.
+fn verbs(words: &[String], help: &str) -> Vec<Vec<String>> {
+    let listed =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = listed.filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
+    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    names.map(|name| words.iter().cloned().chain([name.to_owned()]).collect()).collect()
+}
+
+fn help(folder: &Path, words: &[String]) -> String {
+    let output = latchctl(folder).args(words).arg("--help").output().unwrap();
+    assert!(output.status.success(), "{words:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// One call as it stands in a terminal.
+fn shown(arguments: &[&str], said: &Said, site: Option<&Site>) -> String {
+    let quoted =
+        arguments.iter().map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).into() });
+    let mut text = format!("$ latchctl {}\n", quoted.collect::<Vec<String>>().join(" "));
+    if arguments.contains(&"--json") {
+        said.out.lines().for_each(|line| match serde_json::from_str::<Value>(line) {
+            Ok(document) => writeln!(text, "{document:#}").unwrap(),
+            Err(_) => writeln!(text, "{line}").unwrap(),
+        });
+    } else {
+        text.push_str(&said.out);
+    }
+    text.push_str(&said.err);
+    if said.code != 0 {
+        writeln!(text, "(exit status {})", said.code).unwrap();
+    }
+    site.map_or(text.clone(), |site| at_home(&text, site))
+}
+
+/// With the places of a real box in place of a test's folder.
+fn at_home(text: &str, site: &Site) -> String {
+    let folder = site.folder.path().display().to_string();
+    [
+        (site.daemon.socket().display().to_string(), SOCKET),
+        (site.state_dir().display().to_string(), "/var/lib/latchd"),
+        (site.daemon.config_path().display().to_string(), "/etc/latchd/latchd.toml"),
+        (folder, "/dev/latchd"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (here, there)| text.replace(here, there))
+}
+
+fn a_site() -> Site {
+    let site = Site::running();
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let hours = json!([{ "days": days, "from": "00:00", "to": "24:00" }]);
+    site.put([
+        json!({ "type": "policy", "id": "site", "staffed_hours": hours }),
+        with(card("c-anna", ANNA, "m-anna"), "label", "Anna's card"),
+        card_with_status("c-new", "04A1B2C3D4E5F8", "m-new", "issued"),
+        card_with_status("c-lost", "04A1B2C3D4E5F9", "m-new", "lost"),
+        standing("g-anna", "m-anna", &["perimeter"]),
+        room("g-room", "m-anna", "b-7", &["room-4"], (-3600, 3600)),
+    ]);
+    site.wait_until_ready();
+    assert_decided(&site.decision("entrance-in", ANNA), "access.granted", "standing");
+    assert_decided(&site.decision("room-4-in", STRANGER), "access.denied", "unknown_credential");
+    // A strike that is still on is told with the time it has left.
+    eventually_asking("the door's locking again", || {
+        site.ask(&["doors"]).as_array().unwrap().iter().all(|door| door["lock"] == "secure").then_some(())
+    });
+    site
+}
+
+/// The calls of one verb at each site, under a heading each.
+fn sections(all: &[(&str, Vec<(&[&str], String)>)], verb: &str, text: &mut String) {
+    for (heading, calls) in all {
+        let of_it: Vec<&str> =
+            calls.iter().filter(|(call, _)| call[0] == verb).map(|(_, shown)| shown.as_str()).collect();
+        if !of_it.is_empty() {
+            write!(text, "\n{heading}\n\n```text\n{}```\n", of_it.join("\n")).unwrap();
+        }
+    }
+}
+
+fn made() -> String {
+    let (site, empty) = (a_site(), Site::running());
+    let at = |site: &Site, calls: &[&'static [&'static str]]| -> Vec<(&'static [&'static str], String)> {
+        let run = |call: &&'static [&'static str]| {
+            let output = latchctl(site.folder.path())
+                .arg("--socket")
+                .arg(site.daemon.socket())
+                .args(*call)
+                .output()
+                .unwrap();
+            (*call, shown(call, &output.into(), Some(site)))
+        };
+        calls.iter().map(run).collect()
+    };
+    let there = at(&site, AT_A_SITE);
+    let nothing = at(&empty, AT_AN_EMPTY_ONE);
+    let folder = tempfile::TempDir::new().unwrap();
+    let alone = WITHOUT_A_DAEMON.iter().map(|call| {
+        let output = latchctl(folder.path()).args(["--socket", SOCKET]).args(*call).output().unwrap();
+        (*call, shown(call, &output.into(), None))
+    });
+    let all = [
+        ("At a site:", there),
+        ("At a box that central has told nothing yet:", nothing),
+        ("Where no daemon runs:", alone.collect()),
+    ];
+    let mut text = format!("\n```text\n{}```\n", help(folder.path(), &[]));
+    for verb in verbs(&[], &help(folder.path(), &[])) {
+        let own = help(folder.path(), &verb);
+        write!(text, "\n## {}\n\n```text\n{own}```\n", verb[0]).unwrap();
+        for below in verbs(&verb, &own) {
+            write!(
+                text,
+                "\n```text\n$ latchctl {} --help\n{}```\n",
+                below.join(" "),
+                help(folder.path(), &below)
+            )
+            .unwrap();
+        }
+        sections(&all, &verb[0], &mut text);
+    }
+    text
+}
+
+/// What counts of a line: not its numbers, keys and ages, how many of a thing there are, or the widths of columns.
+fn kept(line: &str) -> String {
+    let mut kept: Vec<String> = Vec::new();
+    for run in line.split_inclusive(|c: char| !is_of_a_word(c)) {
+        let word = run.trim_end_matches(|c| !is_of_a_word(c));
+        let word = counted(word);
+        let is_unit = ["ms", "s", "min", "h", "d"].contains(&word.as_str());
+        let follows_a_number = kept.last().is_some_and(|last| last == "#");
+        if !(follows_a_number && (is_unit || word == "#")) {
+            kept.extend(Some(word).filter(|word| !word.is_empty()));
+        }
+        kept.extend(run.chars().last().filter(|c| !is_of_a_word(*c) && !c.is_whitespace()).map(String::from));
+    }
+    // A time with seconds or without, of today or with its date.
+    let mut kept = kept.join(" ");
+    for several in ["# : #", "# on #", "# #"] {
+        while kept.contains(several) {
+            kept = kept.replace(several, "#");
+        }
+    }
+    kept
+}
+
+fn is_of_a_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '-' || c == '_'
+}
+
+/// A word without what is another at each run.
+fn counted(word: &str) -> String {
+    let is_key =
+        word.len() >= 40 || (word.len() >= 8 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-'));
+    let of_a_calendar =
+        "Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec CET CEST";
+    if is_key || of_a_calendar.split(' ').any(|name| name == word) {
+        return "#".into();
+    }
+    let mut kept = String::new();
+    for c in word.chars() {
+        let c = if c.is_ascii_digit() { '#' } else { c };
+        if !(c == '#' && kept.ends_with('#')) {
+            kept.push(c);
+        }
+    }
+    // One event, two events.
+    if kept.len() > 2 { kept.trim_end_matches('s').to_owned() } else { kept }
+}
+
+#[test]
+fn what_the_reference_shows_is_what_the_tool_prints() {
+    let made = made();
+    let page = page();
+    let text = fs::read_to_string(&page).unwrap();
+    let (by_hand, documented) = text.split_once(FROM_HERE).expect("the mark is there");
+    if std::env::var_os("LATCHD_BLESS").is_some() {
+        fs::write(&page, format!("{by_hand}{FROM_HERE}{made}")).unwrap();
+        return;
+    }
+    let (now, then): (Vec<&str>, Vec<&str>) = (made.lines().collect(), documented.lines().collect());
+    for (number, (now, then)) in now.iter().zip(&then).enumerate() {
+        let place = by_hand.lines().count() + number + 2;
+        assert_eq!(
+            kept(now),
+            kept(then),
+            "docs/latchctl.md:{place} is not what latchctl prints:\n now: {now}\nthen: {then}\n\
+             (LATCHD_BLESS=1 cargo test --test it manual::reference writes it anew)"
+        );
+    }
+    assert_eq!(now.len(), then.len(), "docs/latchctl.md ends otherwise than what latchctl prints");
+}
