@@ -10,6 +10,10 @@
     reason = "a benchmark that meets a defect must stop, not report a figure"
 )]
 
+#[allow(dead_code, reason = "other benches ask for more")]
+#[path = "shared/people.rs"]
+mod people;
+
 use std::{collections::BTreeMap, fs, hint::black_box, process::Command, time::Instant};
 
 use latchd::{
@@ -18,200 +22,26 @@ use latchd::{
         index::{DoorNo, Index},
         let_in::LetIn,
     },
-    domain::{
-        At, BookingId, Credential, CredentialId, Decision, DoorId, DoorMode, Grant, GrantId, HolderId,
-        Interval, Kind, Record, Schedule, Status, Uid, Zone, ZoneId,
-    },
+    domain::{BookingId, Decision, DoorMode, Uid, Zone},
     wire::UidHasher,
 };
 use serde_json::{Value, json};
 
+use self::people::{DOORS, Dice, Ids, Site, at, door, uid};
+
 const SIZES: [u32; 3] = [10_000, 100_000, 1_000_000];
 const ROUNDS: usize = 9;
 const TAPS_A_ROUND: u32 = 100_000;
-const DOORS: u32 = 64;
 const P50_NS_MOST: f64 = 1000.0;
 const P99_NS_MOST: f64 = 5000.0;
 const RATIO_MOST: f64 = 2.0;
 /// The whole daemon may have 128 MiB; this is what it leaves the index.
 const INDEX_MIB_MOST: f64 = 80.0;
 
-/// 2026-11-23T09:30:00Z, a Monday.
-const NOW_S: i64 = 1_795_426_200;
-
-/// A sequence that is the same in every run (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % u64::from(below)) as u32
-    }
-}
-
-/// Whose card it is, by the holder's number: what makes the mix of answers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Booked,
-    NotNow,
-    Guest,
-    Staff,
-    WrongDoor,
-    Suspended,
-}
-
-fn role(holder: u32) -> Role {
-    match holder % 20 {
-        0..=10 => Role::Booked,
-        11..=13 => Role::NotNow,
-        14 | 15 => Role::Guest,
-        16 | 17 => Role::Staff,
-        18 => Role::WrongDoor,
-        _ => Role::Suspended,
-    }
-}
-
-/// How long the ids are: as short as a counter's, or a UUID each.
-#[derive(Clone, Copy)]
-enum Ids {
-    Short,
-    Uuid,
-}
-
-impl Ids {
-    fn text(self, kind: &str, n: u32) -> String {
-        match self {
-            Ids::Short => format!("{kind}-{n}"),
-            Ids::Uuid => {
-                let mut dice = Dice(u64::from(n) << 8 | u64::from(kind.as_bytes()[0]));
-                let mut part = |mask: u32| dice.roll(u32::MAX) & mask;
-                let (a, b, c) = (part(u32::MAX), part(0xFFFF), part(0xFFF));
-                let (d, e, f) = (part(0x3FFF) | 0x8000, part(0xFFFF), part(u32::MAX));
-                format!("{a:08x}-{b:04x}-4{c:03x}-{d:04x}-{e:04x}{f:08x}")
-            }
-        }
-    }
-}
-
-/// A site of so many grants, and three tenths as many cards.
-#[derive(Clone, Copy)]
-struct Site {
-    grants: u32,
-    ids: Ids,
-}
-
-impl Site {
-    fn holders(self) -> u32 {
-        self.grants * 3 / 10
-    }
-
-    fn holder(self, n: u32) -> HolderId {
-        HolderId::new(&self.ids.text("m", n)).unwrap()
-    }
-
-    fn credential(self, n: u32, hasher: &UidHasher) -> Credential {
-        let status = if role(n) == Role::Suspended { Status::Suspended } else { Status::Active };
-        Credential {
-            id: CredentialId::new(&self.ids.text("c", n)).unwrap(),
-            uid: Some(hasher.hash(&uid(n))),
-            holder: self.holder(n),
-            status,
-            valid_from: Some(at(-300 * 86_400 + i64::from(n % 200) * 86_400)),
-            valid_until: n.is_multiple_of(4).then(|| at(38 * 86_400)),
-            label: None,
-            extended_time: false,
-        }
-    }
-
-    /// The first grant of each holder is what makes their answer; the others, by lot, are bookings of other days.
-    fn grant(self, n: u32, dice: &mut Dice) -> Grant {
-        let is_first = n < self.holders();
-        let holder = if is_first { n } else { dice.roll(self.holders()) };
-        let role = role(holder);
-        let days = if is_first && role != Role::NotNow { 0 } else { 1 + i64::from(dice.roll(60)) };
-        let sign = if dice.roll(2) == 0 { -1 } else { 1 };
-        let starts = sign * days * 86_400 - 1800;
-        let kind = match (role, is_first) {
-            (Role::Staff, true) => Kind::Standing,
-            (Role::Guest, true) => Kind::Guest,
-            _ if dice.roll(3) == 0 => Kind::Desk,
-            _ => Kind::Room,
-        };
-        // A guest comes with the booking of the holder of a multiple of 20 below, who is one of the booked.
-        let booking = if kind == Kind::Guest { holder / 20 * 20 } else { n };
-        let kind = if is_first && holder.is_multiple_of(20) { Kind::Room } else { kind };
-        let is_standing = kind == Kind::Standing;
-        Grant {
-            id: GrantId::new(&self.ids.text("g", n)).unwrap(),
-            kind,
-            holder: self.holder(holder),
-            doors: Vec::new(),
-            zones: zones(role, dice),
-            starts_at: (!is_standing).then(|| at(starts)),
-            ends_at: (!is_standing).then(|| at(starts + 5400)),
-            booked_at: (!is_standing).then(|| at(starts - 86_400 - i64::from(dice.roll(86_400)))),
-            not_before: None,
-            not_after: None,
-            booking: matches!(kind, Kind::Room | Kind::Guest)
-                .then(|| BookingId::new(&self.ids.text("b", booking)).unwrap()),
-            capacity: (kind == Kind::Room).then(|| 4 + holder % 8),
-            schedule: is_standing.then(|| shift(holder)),
-            override_lockdown: false,
-        }
-    }
-
-    /// As a snapshot brings them: cards first, then grants in an order that is not their holders'.
-    fn build(self, hasher: &UidHasher) -> Index {
-        let mut index = Index::new((0..DOORS).map(door));
-        let mut dice = Dice(1);
-        for n in 0..self.holders() {
-            index.apply(None, Some(&Record::Credential(self.credential(n, hasher))));
-        }
-        for n in 0..self.grants {
-            // A number coprime to the sizes walks through all of them.
-            let n = (u64::from(n) * 7_368_787 % u64::from(self.grants)) as u32;
-            index.apply(None, Some(&Record::Grant(self.grant(n, &mut dice))));
-        }
-        index
-    }
-}
-
-fn at(from_now_s: i64) -> At {
-    At::from_parts(NOW_S + from_now_s, 0).unwrap()
-}
-
-fn uid(n: u32) -> Uid {
-    let [a, b, c, d] = n.wrapping_mul(2_654_435_761).to_be_bytes();
-    Uid::new(&[4, a, b, c, d, 0x80, 0x81]).unwrap()
-}
-
-/// Four entrances, 12 floors of five rooms each.
-fn door(n: u32) -> (DoorId, Vec<ZoneId>) {
-    let zone = |text: String| ZoneId::new(&text).unwrap();
-    match n {
-        0..4 => (DoorId::new(&format!("entrance-{n}")).unwrap(), vec![zone("perimeter".into())]),
-        _ => {
-            let (floor, id) = ((n - 4) / 5, format!("room-{n}"));
-            (DoorId::new(&id).unwrap(), vec![zone(format!("floor-{floor}")), zone(id)])
-        }
-    }
-}
-
-fn zones(role: Role, dice: &mut Dice) -> Vec<ZoneId> {
-    let room = 4 + dice.roll(DOORS - 4);
-    let own = [format!("floor-{}", (room - 4) / 5), format!("room-{room}")];
-    let perimeter = (role != Role::WrongDoor).then(|| "perimeter".to_owned());
-    perimeter.into_iter().chain(own).map(|text| ZoneId::new(&text).unwrap()).collect()
-}
-
-/// One of a dozen shifts, in local time; some are on now, some not.
-fn shift(holder: u32) -> Schedule {
-    let from = (4 + holder / 20 % 12 * 2) as u16 % 24 * 60;
-    let weekdays = Interval { days: 0b1_1111, from_min: from, to_min: (from + 8 * 60) % (24 * 60) };
-    Schedule(vec![weekdays, Interval { days: 0b110_0000, from_min: 8 * 60, to_min: 12 * 60 }])
+fn build(site: Site, hasher: &UidHasher) -> Index {
+    let mut index = Index::new((0..DOORS).map(door));
+    site.records(hasher).for_each(|record| index.apply(None, Some(&record)));
+    index
 }
 
 /// Everything a round of taps needs, made before the clock runs.
@@ -232,7 +62,7 @@ impl Bench {
             let booking = BookingId::new(&site.ids.text("b", host)).unwrap();
             let_in.add(booking, site.holder(host + 14), at(0));
         }
-        let index = site.build(&hasher);
+        let index = build(site, &hasher);
         Bench { site, index, hasher, let_in, zone: "Europe/Oslo".parse().unwrap(), dice: Dice(2) }
     }
 
@@ -327,7 +157,7 @@ fn status(field: &str) -> u64 {
 fn weigh(site: Site) {
     let hasher = UidHasher::new(&[7; 32]);
     let before = status("VmRSS");
-    let index = site.build(&hasher);
+    let index = build(site, &hasher);
     let (rss, most) = (status("VmRSS") - before, status("VmHWM") - before);
     let records = index.credentials() + index.grants();
     println!("{}", json!({ "records": records, "rss": rss, "most": most }));

@@ -49,6 +49,7 @@ mod report;
 #[allow(dead_code, reason = "other benches ask for more")]
 #[path = "shared/running.rs"]
 mod running;
+#[allow(dead_code, reason = "other benches ask for more")]
 #[path = "tap/taps.rs"]
 mod taps;
 

@@ -36,6 +36,7 @@ mod report;
 mod running;
 #[path = "tap/site.rs"]
 mod site;
+#[allow(dead_code, reason = "other benches ask for more")]
 #[path = "tap/taps.rs"]
 mod taps;
 

@@ -34,7 +34,7 @@ pub struct Figures {
 }
 
 fn at_most(what: &'static str, most: f64, measured: f64, unit: &'static str) -> Row {
-    Row { what, target: Some(Target::AtMost(most)), measured, unit }
+    Row { what: what.into(), target: Some(Target::AtMost(most)), measured, unit }
 }
 
 /// In milliseconds.

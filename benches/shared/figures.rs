@@ -71,7 +71,7 @@ pub enum Target {
 
 /// A line of the table.
 pub struct Row {
-    pub what: &'static str,
+    pub what: String,
     pub target: Option<Target>,
     pub measured: f64,
     pub unit: &'static str,
@@ -79,8 +79,8 @@ pub struct Row {
 
 impl Row {
     /// One without a target.
-    pub fn seen(what: &'static str, measured: f64, unit: &'static str) -> Self {
-        Row { what, target: None, measured, unit }
+    pub fn seen(what: impl Into<String>, measured: f64, unit: &'static str) -> Self {
+        Row { what: what.into(), target: None, measured, unit }
     }
 
     fn is_met(&self) -> Option<bool> {

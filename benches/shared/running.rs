@@ -18,7 +18,19 @@ pub struct Daemon(Child, Child);
 impl Daemon {
     /// Runs with this configuration, whose socket is `latchd.sock` on the desk.
     pub fn run(config: &str, desk: &Path) -> Self {
-        let (file, socket) = (desk.join("latchd.toml"), desk.join("latchd.sock"));
+        let mut daemon = Daemon::launch(config, desk);
+        let socket = desk.join("latchd.sock");
+        let ready = wait::until(WITHIN, || {
+            assert!(daemon.is_up(), "latchd ended while starting");
+            UnixStream::connect(&socket).ok()
+        });
+        assert!(ready.is_some(), "latchd does not answer on its socket");
+        daemon
+    }
+
+    /// The same without waiting for anything.
+    pub fn launch(config: &str, desk: &Path) -> Self {
+        let file = desk.join("latchd.toml");
         fs::write(&file, config).unwrap();
         let log = File::create(desk.join("latchd.log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_latchd"))
@@ -34,13 +46,25 @@ impl Daemon {
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut daemon = Daemon(child, guard);
-        let ready = wait::until(WITHIN, || {
-            assert_eq!(daemon.0.try_wait().unwrap(), None, "latchd ended while starting");
-            UnixStream::connect(&socket).ok()
-        });
-        assert!(ready.is_some(), "latchd does not answer on its socket");
-        daemon
+        Daemon(child, guard)
+    }
+
+    pub fn is_up(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
+    /// As a power cut would, and gone when this returns.
+    pub fn kill(&mut self) {
+        self.dismiss_guard();
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Bytes it has had written to the device (proc_pid_io(5)).
+    pub fn written(&self) -> u64 {
+        let io = fs::read_to_string(format!("/proc/{}/io", self.0.id())).unwrap();
+        let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap();
+        line.parse().unwrap()
     }
 
     /// What its threads have used of processors so far.

@@ -85,9 +85,9 @@ impl Seen {
         let peak = self.snapshots.iter().map(|(_, peak)| *peak).fold(0.0, f64::max);
         let target = Some(Target::AtLeast(20.0));
         vec![
-            Row { what: "snapshot in place of another", target, measured: rate, unit: "k/s" },
+            Row { what: "snapshot in place of another".into(), target, measured: rate, unit: "k/s" },
             Row {
-                what: "snapshot into an empty cache",
+                what: "snapshot into an empty cache".into(),
                 target,
                 measured: self.first.0 / 1000.0,
                 unit: "k/s",
@@ -124,7 +124,7 @@ impl Seen {
 }
 
 fn most(what: &'static str, most: f64, measured: f64, unit: &'static str) -> Row {
-    Row { what, target: Some(Target::AtMost(most)), measured, unit }
+    Row { what: what.into(), target: Some(Target::AtMost(most)), measured, unit }
 }
 
 pub fn tell(seen: &Seen, machine: &Machine) {

@@ -33,8 +33,8 @@ impl Round {
 fn rows(rounds: &[Round]) -> Vec<Row> {
     let over = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of));
     let time = |what, of: &dyn Fn(&Round) -> f64| Row::seen(what, over(of), "µs");
-    let ratio = |what, most: Option<f64>, measured| Row {
-        what,
+    let ratio = |what: &str, most: Option<f64>, measured| Row {
+        what: what.into(),
         target: most.map(Target::AtMost),
         measured,
         unit: "x",

@@ -59,6 +59,17 @@ impl Hand {
         (strike.at - listed).as_nanos() as u64
     }
 
+    /// Holds the next card to the reader until that has been read, whatever comes of it; then a pause.
+    pub fn show(&mut self, reader: &Pn532) {
+        assert!(reader.wait_until_listing(WITHIN), "nobody looks for a card");
+        self.card = (self.card + 1) % CARDS;
+        let read = reader.seen_since(0, Duration::ZERO).last().map_or(0, |entry| entry.number + 1);
+        reader.put_card(card(self.card)).unwrap();
+        assert!(reader.wait_for(read, Seen::Listed, WITHIN).is_some(), "nobody reads the card");
+        reader.remove_card();
+        self.pause_for(PAUSE, PAUSE_MORE);
+    }
+
     /// When the chip wrote its frame. That is not when the card was put: it may just then have been between two looks.
     fn listed_at(&mut self, reader: &Pn532, coil: u8) -> Instant {
         let read = &mut self.read[usize::from(coil)];

@@ -176,8 +176,10 @@ fn a_site() -> Site {
     site
 }
 
+type Call = &'static [&'static str];
+
 /// The calls of one verb at each site, under a heading each.
-fn sections(all: &[(&str, Vec<(&[&str], String)>)], verb: &str, text: &mut String) {
+fn sections(all: &[(&str, Vec<(Call, String)>)], verb: &str, text: &mut String) {
     for (heading, calls) in all {
         let of_it: Vec<&str> =
             calls.iter().filter(|(call, _)| call[0] == verb).map(|(_, shown)| shown.as_str()).collect();
@@ -189,8 +191,8 @@ fn sections(all: &[(&str, Vec<(&[&str], String)>)], verb: &str, text: &mut Strin
 
 fn made() -> String {
     let (site, empty) = (a_site(), Site::running());
-    let at = |site: &Site, calls: &[&'static [&'static str]]| -> Vec<(&'static [&'static str], String)> {
-        let run = |call: &&'static [&'static str]| {
+    let at = |site: &Site, calls: &[Call]| -> Vec<(Call, String)> {
+        let run = |call: &Call| {
             let output = latchctl(site.folder.path())
                 .arg("--socket")
                 .arg(site.daemon.socket())
