@@ -20,7 +20,8 @@ use std::{
 use tracing::{Event, Level, Subscriber, subscriber::set_global_default};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{
-    EnvFilter, Registry,
+    Registry,
+    filter::{ParseError, Targets},
     fmt::{
         FmtContext, FormatEvent, FormatFields,
         format::{Format, Writer},
@@ -62,7 +63,7 @@ pub struct Log {
 /// What is logged, to be looked at and changed while the daemon runs.
 #[derive(Debug, Clone)]
 pub struct Levels {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
     /// As it was written at the start, and as it is now.
     texts: Arc<Mutex<Texts>>,
     dropped: queue::Dropped,
@@ -140,7 +141,7 @@ impl Levels {
 }
 
 /// A filter as people write it. The library takes any word for a module's name; a level misspelt would be silence.
-fn read(filter: &str) -> Result<EnvFilter, LogError> {
+fn read(filter: &str) -> Result<Targets, LogError> {
     let wrong = |why: String| LogError::Filter { filter: filter.chars().take(80).collect(), why };
     if filter.len() > LONGEST_FILTER {
         return Err(wrong(format!("it is longer than {LONGEST_FILTER} characters")));
@@ -153,7 +154,7 @@ fn read(filter: &str) -> Result<EnvFilter, LogError> {
     if let Some(word) = parts.iter().find(|part| !part.contains(['=', ':', '[']) && !is_level(part)) {
         return Err(wrong(format!("{word:?} is no level")));
     }
-    EnvFilter::try_new(parts.join(",")).map_err(|error| wrong(error.to_string()))
+    parts.join(",").parse().map_err(|error: ParseError| wrong(error.to_string()))
 }
 
 /// Whether standard error is the stream to systemd's journal that was promised: it may have been redirected since.
