@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, IsTerminal as _, Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -13,11 +13,16 @@ use latchd::{
     domain::At,
     wire::control::{BackupBegun, BackupDone, Chunk, Request, RestoreChunk, RestoreDone, StatusReport},
 };
+use rustix::{
+    fs::{CWD, RenameFlags, renameat_with},
+    io::Errno,
+};
 
 use super::{
     ask::{Session, typed},
     client::{Client, Patience},
     failure::Failure,
+    progress::Progress,
     text::{Site, count, sync::position},
 };
 
@@ -32,14 +37,7 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Failure
     move |error| Failure::File { doing, path, error }
 }
 
-/// A line on a terminal that is written over; nobody else is told.
-fn progress(what: &str) {
-    if io::stderr().is_terminal() {
-        eprint!("\r\x1b[K{what}");
-    }
-}
-
-/// A file that has its name when it is whole, and is nobody else's to read.
+/// A file that has its name when it is whole, and is nobody else's to read: there is a key in it.
 struct Whole {
     part: PathBuf,
     file: File,
@@ -47,19 +45,32 @@ struct Whole {
 
 impl Whole {
     fn begin(path: &Path) -> Result<Self, Failure> {
-        if path.exists() {
-            let there = io::Error::other("it is there already, and is left alone; name another");
-            return Err(failed("write", path)(there));
+        if path.symlink_metadata().is_ok() {
+            return Err(failed("write", path)(is_there()));
         }
         let mut part = path.as_os_str().to_owned();
-        part.push(".part");
+        part.push(format!(".{}.part", std::process::id()));
         let part = PathBuf::from(part);
-        let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part);
+        // Made by us and by nobody before: whoever made it could read it, whatever its mode is set to.
+        let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&part);
         Ok(Whole { file: file.map_err(failed("write", path))?, part })
     }
 
     fn finish(self, path: &Path) -> Result<(), Failure> {
-        self.file.sync_all().and_then(|()| fs::rename(&self.part, path)).map_err(failed("write", path))
+        let named = || {
+            self.file.sync_all()?;
+            match renameat_with(CWD, &self.part, CWD, path, RenameFlags::NOREPLACE) {
+                // Not every file system knows that: a stick's may not.
+                Err(Errno::INVAL) if path.symlink_metadata().is_ok() => return Err(is_there()),
+                Err(Errno::INVAL) => fs::rename(&self.part, path)?,
+                Err(Errno::EXIST) => return Err(is_there()),
+                renamed => renamed?,
+            }
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            // Who may write into a folder may not always open it.
+            File::open(folder.unwrap_or(Path::new("."))).map_or(Ok(()), |folder| folder.sync_all())
+        };
+        named().map_err(failed("write", path))
     }
 }
 
@@ -70,26 +81,31 @@ impl Drop for Whole {
     }
 }
 
+fn is_there() -> io::Error {
+    io::Error::other("it is there already, and is left alone; name another")
+}
+
 impl Session {
     pub(super) fn backup(&mut self, path: &Path) -> Result<(), Failure> {
         let mut whole = Whole::begin(path)?;
         let site = if self.json { None } else { Some(self.site()?) };
         let mut taken: u64 = 0;
+        let mut progress = Progress::begin("writing the backup");
         let file = &mut whole.file;
         let answer = self.client.ask(Request::Backup, Patience::Long, &mut |item| {
             if item.get("of").is_some() {
                 let BackupBegun { done, of } = typed(item)?;
-                progress(&format!("{done} of {of} records written"));
+                progress.tell(&format!("record {done} of {of}"));
                 return Ok(());
             }
             let Chunk { data } = typed(item)?;
             let piece = BASE64.decode(data.as_bytes());
             let piece = piece.map_err(|e| Failure::Unreadable(format!("a piece of a backup: {e}")))?;
             taken += piece.len() as u64;
-            progress(&format!("{} KiB read", taken >> 10));
+            progress.tell(&format!("{} KiB", taken >> 10));
             file.write_all(&piece).map_err(failed("write", path))
         });
-        progress("");
+        drop(progress);
         let answer = answer?;
         let done: BackupDone = typed(answer.clone())?;
         if done.bytes != taken {
@@ -109,22 +125,21 @@ impl Session {
         let mut file = File::open(path).map_err(failed("read", path))?;
         let before = self.report()?;
         let all = file.metadata().map_err(failed("read", path))?.len();
-        let answer = loop {
+        let mut progress = Progress::begin("handing the backup to latchd");
+        let (answer, backup) = loop {
             let mut piece = Vec::new();
             let read = io::Read::by_ref(&mut file).take(PIECE as u64).read_to_end(&mut piece);
             read.map_err(failed("read", path))?;
             let last = piece.len() < PIECE;
             let chunk = RestoreChunk { data: BASE64.encode(&piece), last };
-            let answer = self.done(Request::Restore(chunk), Patience::Long);
-            let answer = answer.inspect_err(|_| progress(""))?;
+            let answer = self.done(Request::Restore(chunk), Patience::Long)?;
             let RestoreDone { bytes, backup } = typed(answer.clone())?;
-            progress(&format!("{} of {} KiB taken in", bytes >> 10, all >> 10));
+            progress.tell(&format!("{} of {} KiB", bytes >> 10, all >> 10));
             if let Some(backup) = backup {
-                progress("");
                 break (answer, backup);
             }
         };
-        let (answer, backup) = answer;
+        drop(progress);
         let back = self.wait_for_another_than(before.started_at);
         if self.json {
             return self.out.json(&answer);
@@ -153,7 +168,9 @@ impl Session {
     /// The daemon ends when it has answered, and systemd starts it again: until one is there that was started later.
     fn wait_for_another_than(&mut self, before: At) -> Option<StatusReport> {
         let path = PathBuf::from(self.client.socket());
+        let mut progress = Progress::begin("latchd is starting again");
         for _ in 0..BACK_WITHIN * LOOKS_A_SECOND {
+            progress.tell("");
             std::thread::park_timeout(Duration::from_secs(1) / LOOKS_A_SECOND);
             let Ok(client) = Client::connect(&path) else { continue };
             self.client = client;
