@@ -12,6 +12,7 @@ mod journal;
 mod log;
 mod orders;
 mod place;
+mod right;
 pub mod session;
 
 use std::{

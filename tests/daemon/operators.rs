@@ -4,16 +4,18 @@
 //! technicians, `mail` of administrators, `nobody` in none.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{ChildStdout, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::site::build::Builder;
+use crate::site::process::Guarded;
 use crate::site::records::card;
-use crate::site::{Site, eventually};
+use crate::site::{RECONNECT_LIMIT, Site, eventually, eventually_within};
 
 const GROUPS: &str = "[operators]\nobserver = \"games\"\ntechnician = \"news\"\nadmin = \"mail\"\n\n[clock]";
 
@@ -89,6 +91,9 @@ fn each_role_may_what_the_contract_says_and_no_more() {
             }
         }
     }
+    // What replaces everything is an administrator's; a technician's is not even read.
+    let refused = house.by("news", &["restore", "/etc/hostname"]);
+    assert!(refused.0 == 4 && refused.2.starts_with("latchctl: not permitted: restore takes"), "{refused:?}");
     // With a backup goes the key that card numbers are hashed under. What is refused leaves no file.
     let folder = tempfile::TempDir::new().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
@@ -165,6 +170,82 @@ fn other_groups_count_after_a_reload_in_open_connections_too() {
         (house.by("games", &["door", "access", "room-4"]).0 == 0).then_some(())
     });
     assert_eq!(house.by("news", &["status"]).0, 4);
+}
+
+/// A call that goes on, by somebody else.
+struct Going {
+    latchctl: Guarded,
+    said: BufReader<ChildStdout>,
+}
+
+impl House {
+    fn going(&self, user: &str, arguments: &[&str]) -> Going {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", user, "--regid", user, "--init-groups", "--"]).arg(&self.latchctl);
+        command.arg("--socket").arg(self.site.daemon.socket()).args(arguments).current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut latchctl = Guarded::spawn(&mut command).expect("setpriv runs");
+        let said = BufReader::new(latchctl.child().stdout.take().unwrap());
+        Going { latchctl, said }
+    }
+}
+
+impl Going {
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn ended(mut self) -> (Option<i32>, String) {
+        let ended = eventually_within(RECONNECT_LIMIT, "end of what goes on", || self.latchctl.has_ended());
+        let mut said = String::new();
+        self.latchctl.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (ended.code(), said)
+    }
+}
+
+#[test]
+fn what_goes_on_is_ended_with_the_right_to_it_and_goes_on_for_others() {
+    let Some(mut house) = House::running() else { return };
+    let from = house.site.last_seq();
+    let mut watch = house.going("news", &["reader", "watch", "--json"]);
+    let mut test = house.going("news", &["door", "test", "room-4", "--yes", "--timeout", "10m", "--json"]);
+    let mut events = house.going("news", &["events", "--follow", "--json"]);
+    let mut others = house.going("mail", &["events", "--follow", "--json"]);
+    for going in [&mut watch, &mut test, &mut events, &mut others] {
+        assert_ne!(going.line(), "");
+    }
+    let wait = ["credential", "activate", "--reader", "entrance-in", "--override", "--within", "10m"];
+    let mut card = house.going("mail", &wait);
+    house.site.in_journal(from, "the watch", |event| event["action"] == "reader_watch");
+    // It says so when the daemon has said that it waits.
+    card.latchctl.child().stderr.as_mut().unwrap().read_exact(&mut [0; 9]).unwrap();
+    let path = house.site.daemon.config_path().to_owned();
+    let text = fs::read_to_string(&path).unwrap();
+    let changed = text.replace("technician = \"news\"", "technician = \"daemon\"");
+    // Who administered only looks on from now on.
+    let changed = changed.replace("observer = \"games\"", "observer = \"mail\"");
+    fs::write(&path, changed.replace("admin = \"mail\"", "admin = \"bin\"")).unwrap();
+    house.site.daemon.hang_up();
+    for (going, what) in
+        [(watch, "reader_watch"), (test, "door_test"), (events, "events"), (card, "activate_override")]
+    {
+        let (code, said) = going.ended();
+        assert!(code == Some(4) && said.contains(&format!("not permitted: {what} takes")), "{said}");
+        let refused = |event: &Value| event["outcome"] == "refused" && event["action"] == what;
+        house.site.in_journal(from, what, refused);
+    }
+    assert_eq!(others.latchctl.has_ended(), None, "an observer follows what happens");
+    // Nobody waits any more: the next tap is a tap.
+    house.site.decision("entrance-in", "04A1B2C3D4E5F6");
+    loop {
+        let line = others.line();
+        assert_ne!(line, "", "an observer follows what happens");
+        if line.contains("\"access.denied\"") {
+            break;
+        }
+    }
 }
 
 #[test]

@@ -17,7 +17,10 @@ use tokio::{
 };
 use tokio_util::codec::LinesCodecError;
 
-use super::session::{Done, Gone, Lines, item, json, read, send, stopping};
+use super::{
+    right::{Asked, Right},
+    session::{Done, Gone, Lines, item, json, read, send, stopping},
+};
 use crate::{
     control::OperatorRequest,
     daemon::site::Site,
@@ -112,12 +115,22 @@ pub async fn backup(lines: &mut Lines, site: &Site, by: &str) -> Result<Done, Go
 }
 
 /// Takes a backup in, looks at it whole, stages it, and ends the daemon, which takes it up when it is started again.
-pub async fn restore(lines: &mut Lines, site: &Site, by: &str, first: RestoreChunk) -> Result<Done, Gone> {
+pub async fn restore(
+    lines: &mut Lines,
+    site: &Site,
+    by: &str,
+    first: RestoreChunk,
+    (right, asked): (&mut Right<'_>, &Asked),
+) -> Result<Done, Gone> {
     let (dir, controller) = (site.state_dir(), own_name(site));
     let taken_in = match take_in(lines, dir.clone(), first).await? {
         Ok(upload) => upload,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    // It may have been long on its way.
+    if let Err(refusal) = right.to(asked).await {
+        return Ok(Err(refusal));
+    }
     let name = controller.clone();
     let staged = spawn_blocking(move || {
         let end = restoring::check(&taken_in.path, &name).map_err(|error| error.to_string())?;

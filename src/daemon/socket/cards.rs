@@ -9,6 +9,7 @@ use tokio::{io::Interest, net::UnixStream, sync::oneshot};
 
 use super::{
     Serving,
+    right::{Asked, Right},
     session::{Done, Gone, Lines, item, json, stopping},
 };
 use crate::{
@@ -46,9 +47,10 @@ pub async fn activate(
     serving: &Serving,
     by: &str,
     query: ActivateQuery,
+    still: (&mut Right<'_>, &Asked),
 ) -> Result<Done, Gone> {
     match query.reader {
-        Some(_) => with_card(lines, serving, by, query).await,
+        Some(_) => with_card(lines, serving, by, query, still).await,
         None => Ok(by_id(&serving.site, by, query).await),
     }
 }
@@ -63,12 +65,13 @@ async fn by_id(site: &Site, by: &str, query: ActivateQuery) -> Done {
     answered(site, site.request(by.to_owned(), OperatorRequest::Card(order))).await
 }
 
-/// Waits for a card at a reader. Whoever gives up takes the wait with them: no later tap is theirs.
+/// Waits for a card at a reader. Whoever gives up, or may no longer, takes the wait with them: no later tap is theirs.
 async fn with_card(
     lines: &mut Lines,
     serving: &Serving,
     by: &str,
     query: ActivateQuery,
+    (right, asked): (&mut Right<'_>, &Asked),
 ) -> Result<Done, Gone> {
     static WAITS: AtomicU64 = AtomicU64::new(0);
     let site = &serving.site;
@@ -100,15 +103,16 @@ async fn with_card(
         item(lines, AwaitsCard { waiting: reader, within_s }).await?;
         tokio::select! {
             biased;
-            answer = &mut answer => Ok(Some(answer)),
-            () = hung_up(lines.get_ref()) => Ok(None),
+            answer = &mut answer => Ok(Ok(answer)),
+            () = hung_up(lines.get_ref()) => Ok(Err(stopping())),
+            refusal = right.ends(asked) => Ok(Err(refusal)),
         }
     };
     match waited.await {
-        Ok(Some(answer)) => Ok(answer.map_err(|_| stopping()).and_then(|answer| done(site, answer))),
-        gone => {
+        Ok(Ok(answer)) => Ok(answer.map_err(|_| stopping()).and_then(|answer| done(site, answer))),
+        ended => {
             drop(site.request(by.to_owned(), OperatorRequest::StopWaiting { id }));
-            gone.map(|_| Err(stopping()))
+            ended.map(|ended| ended.and(Err(stopping())))
         }
     }
 }

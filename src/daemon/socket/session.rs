@@ -10,13 +10,13 @@ use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 
 use super::{
     Serving, backup,
-    caller::{Caller, Peer, look_up},
+    caller::Peer,
     cards, commissioning, explain, journal, log, orders,
+    right::{Asked, Right},
 };
 use crate::{
     control::OperatorRequest,
     domain::DoorId,
-    drivers::clock,
     wire::control::{Answer, Code, Envelope, MAX_REQUEST, PROTOCOL, Refusal, Request},
 };
 
@@ -32,8 +32,6 @@ pub type Done = Result<Value, Refusal>;
 
 /// How long somebody who may ask nothing, or is not known yet, has for a request.
 const STRANGERS_WAIT: Duration = Duration::from_secs(5);
-/// How long what was found out about a caller counts: who is taken out of a group loses it in an open session too.
-const KNOWN_FOR: Duration = Duration::from_secs(2);
 
 pub async fn serve(stream: UnixStream, peer: Peer, serving: Serving) {
     let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_REQUEST));
@@ -43,27 +41,17 @@ pub async fn serve(stream: UnixStream, peer: Peer, serving: Serving) {
 }
 
 async fn converse(lines: &mut Lines, peer: Peer, serving: &Serving) -> Result<(), Gone> {
-    let mut caller = look_up(peer, serving.groups.current()).await;
-    let mut looked_at = clock::mono();
+    let mut right = Right::of(peer, serving).await;
     loop {
-        let is_stranger = !caller.as_ref().is_ok_and(|caller| caller.role.is_some());
-        let next = if is_stranger {
+        let is_strangers = right.is_strangers();
+        let next = if is_strangers {
             tokio::time::timeout(STRANGERS_WAIT, lines.next()).await.unwrap_or(None)
         } else {
             lines.next().await
         };
         let Some(line) = next else { return Ok(()) };
         let done = match line.map(|line| read(&line)) {
-            Ok(Ok(request)) => {
-                if clock::mono().since(looked_at) >= KNOWN_FOR {
-                    caller = look_up(peer, serving.groups.current()).await;
-                    looked_at = clock::mono();
-                }
-                match permitted(serving, peer, caller.as_ref(), &request) {
-                    Ok(by) => answer(lines, serving, &by, request).await?,
-                    Err(refusal) => Err(refusal),
-                }
-            }
+            Ok(Ok(request)) => answer_if_permitted(lines, serving, &mut right, request).await?,
             Ok(Err(refusal)) => Err(refusal),
             Err(LinesCodecError::MaxLineLengthExceeded) => {
                 // The codec reads on to the end of that line, but says first that it has failed.
@@ -73,33 +61,23 @@ async fn converse(lines: &mut Lines, peer: Peer, serving: &Serving) -> Result<()
             Err(error @ LinesCodecError::Io(_)) => return Err(Gone(error)),
         };
         finish(lines, done).await?;
-        if is_stranger {
+        if is_strangers {
             return Ok(());
         }
     }
 }
 
-/// Who asks, as the journal names them, if they may ask this. A refusal is recorded.
-fn permitted(
+async fn answer_if_permitted(
+    lines: &mut Lines,
     serving: &Serving,
-    peer: Peer,
-    caller: Result<&Caller, &Refusal>,
-    request: &Request,
-) -> Result<String, Refusal> {
-    let caller = caller.map_err(Refusal::clone)?;
-    let may = caller.may(request.needs(), request.action(), &serving.groups.current());
-    if let Err(refusal) = &may {
-        tracing::warn!(by = caller.by, action = request.action(), "somebody was turned away");
-        let turned_away = OperatorRequest::TurnedAway {
-            uid: peer.uid,
-            action: request.action().to_owned(),
-            door: request.door().filter(|door| serving.site.settings().door_no(door).is_some()).cloned(),
-            detail: refusal.message.clone(),
-        };
-        // Answered with the refusal: nobody waits for what the journal says.
-        drop(serving.site.request(caller.by.clone(), turned_away));
+    right: &mut Right<'_>,
+    request: Request,
+) -> Result<Done, Gone> {
+    let asked = Asked::of(&request);
+    match right.to(&asked).await {
+        Ok(by) => answer(lines, serving, &by, request, (right, &asked)).await,
+        Err(refusal) => Ok(Err(refusal)),
     }
-    may.map(|()| caller.by.clone())
 }
 
 /// Writes a row of a list.
@@ -119,7 +97,13 @@ pub fn json(value: impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request) -> Result<Done, Gone> {
+async fn answer(
+    lines: &mut Lines,
+    serving: &Serving,
+    by: &str,
+    request: Request,
+    (right, asked): (&mut Right<'_>, &Asked),
+) -> Result<Done, Gone> {
     let Serving { site, .. } = serving;
     let settings = &*site.settings();
     Ok(match request {
@@ -127,9 +111,12 @@ async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request
         Request::Doors => return rows(lines, site.look(|c, _| c.door_reports())).await,
         Request::Readers => return rows(lines, site.look(|c, now| c.reader_reports(now))).await,
         Request::ReaderWatch { reader } => {
-            return commissioning::readers(lines, site, settings, by, reader).await;
+            let watch = commissioning::readers(lines, site, settings, by, reader);
+            return right.during(asked, watch).await;
         }
-        Request::WiringTest { of } => return commissioning::wiring(lines, site, by, of).await,
+        Request::WiringTest { of } => {
+            return right.during(asked, commissioning::wiring(lines, site, by, of)).await;
+        }
         Request::Sync => Ok(json(site.look(|c, _| c.sync_report()))),
         Request::Credentials { holder } => {
             return slices(lines, |from| site.look(|c, _| c.credentials(holder.as_ref(), from))).await;
@@ -141,7 +128,9 @@ async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request
             return slices(lines, |from| site.look(|c, reading| c.grants(&query, reading, from))).await;
         }
         Request::Credential { credential } => cards::show(site, &credential).await,
-        Request::CredentialActivate(query) => return cards::activate(lines, serving, by, query).await,
+        Request::CredentialActivate(query) => {
+            return cards::activate(lines, serving, by, query, (right, asked)).await;
+        }
         Request::CredentialSuspend(query) => cards::suspend(site, by, query).await,
         Request::Explain(query) => explain::decision(site, &query).await,
         Request::ExplainWhole(query) => explain::whole(site, &query).await,
@@ -162,8 +151,8 @@ async fn answer(lines: &mut Lines, serving: &Serving, by: &str, request: Request
         Request::JournalExport { from } => return journal::export(lines, site, from).await,
         Request::JournalCheckpoint => journal::checkpoint(site).await,
         Request::Backup => return backup::backup(lines, site, by).await,
-        Request::Restore(first) => return backup::restore(lines, site, by, first).await,
-        Request::Events(query) => return journal::events(lines, site, query).await,
+        Request::Restore(first) => return backup::restore(lines, site, by, first, (right, asked)).await,
+        Request::Events(query) => return right.during(asked, journal::events(lines, site, query)).await,
     })
 }
 
