@@ -187,7 +187,8 @@ fn what_is_damaged_newer_or_another_controllers_is_refused_and_changes_nothing()
     let other = Builder::new().edit_once("\"test-1\"", "\"test-2\"").without_central().running();
     let refused = other.ctl(&["restore", path]);
     assert_eq!(refused.code, 1);
-    assert!(refused.err.contains("is controller test-1's, this is test-2"), "{}", refused.err);
+    let said = "nothing was restored: the backup is controller test-1's, this is test-2";
+    assert!(refused.err.contains(said), "{}", refused.err);
     assert!(!other.state_dir().join("restore.copy").exists());
     let before = site.last_seq();
     let altered = |at: usize| {

@@ -41,6 +41,7 @@ const AT_A_SITE: &[&[&str]] = &[
     &["door", "lock-open", "gym"],
     &["door", "lock-open-release", "gym"],
     &["door", "show", "cellar"],
+    &["door", "test", "cellar", "--yes"],
     &["readers"],
     &["readers", "--json"],
     &["reader", "watch", "cellar"],
@@ -63,6 +64,7 @@ const AT_A_SITE: &[&[&str]] = &[
     &["explain", "--door", "gym", "--credential", "c-anna", "--json"],
     &["explain", "--door", "entrance", "--uid", STRANGER],
     &["explain", "--door", "entrance"],
+    &["explain", "--event", "1000000"],
     &["events", "--type", "access.granted"],
     &["events", "--type", "access.granted", "--json"],
     &["events", "--type", "door.forced"],
@@ -76,6 +78,7 @@ const AT_A_SITE: &[&[&str]] = &[
     &["backup", "oslo-1.backup"],
     &["backup", "oslo-1.backup"],
     &["restore", "nothing.backup"],
+    &["restore", "/etc/hostname"],
     &["sync"],
     &["sync", "--json"],
     &["sync", "resync"],
@@ -86,15 +89,37 @@ const AT_A_SITE: &[&[&str]] = &[
 const AT_AN_EMPTY_ONE: &[&[&str]] = &[
     &["credentials"],
     &["credentials", "--json"],
+    &["credential", "show", "c-anna"],
     &["grants"],
+    &["grants", "--json"],
     &["explain", "--door", "entrance", "--uid", STRANGER],
     &["events", "--type", "access.granted"],
     &["events", "--type", "access.granted", "--json"],
     &["backup", "empty.backup", "--json"],
 ];
 
-const WITHOUT_A_DAEMON: &[&[&str]] =
-    &[&["status"], &["door", "access", "entrance", "--json"], &["backup", "none.backup"], &["monitor"]];
+const WITHOUT_A_DAEMON: &[&[&str]] = &[
+    &["status"],
+    &["doors"],
+    &["door", "access", "entrance", "--json"],
+    &["readers"],
+    &["reader", "watch"],
+    &["board", "test", "board-1", "--yes"],
+    &["credentials"],
+    &["credential", "suspend", "c-anna"],
+    &["grants"],
+    &["explain", "--door", "entrance", "--uid", STRANGER],
+    &["events"],
+    &["journal", "verify"],
+    &["log"],
+    &["backup", "none.backup"],
+    &["restore", "none.backup"],
+    &["sync"],
+    &["monitor"],
+];
+
+/// What these print is what this machine is like; they have tests of their own.
+const OF_THE_BOX: &[&str] = &["doctor", "diagnose", "man"];
 
 fn page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/latchctl.md")
@@ -278,6 +303,27 @@ fn counted(word: &str) -> String {
     }
     // One event, two events.
     if kept.len() > 2 { kept.trim_end_matches('s').to_owned() } else { kept }
+}
+
+/// The verbs that do something, by the tool's own help: those that have none below them.
+fn leaves(folder: &Path, words: &[String]) -> Vec<Vec<String>> {
+    let below = verbs(words, &help(folder, words));
+    // `sync` is a verb by itself, too.
+    let own = (below.is_empty() || words == ["sync"]).then(|| words.to_vec());
+    own.into_iter().chain(below.iter().flat_map(|words| leaves(folder, words))).collect()
+}
+
+#[test]
+fn every_verb_is_shown_and_fails_somewhere_in_the_reference() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let shown = || AT_A_SITE.iter().chain(AT_AN_EMPTY_ONE).chain(WITHOUT_A_DAEMON);
+    for verb in leaves(folder.path(), &[]) {
+        let is_it = |call: &&Call| call.iter().take(verb.len()).eq(&verb);
+        let is_of_the_box = OF_THE_BOX.contains(&verb[0].as_str());
+        assert!(is_of_the_box || shown().any(|call| is_it(&call)), "{verb:?} is not shown");
+        let fails = WITHOUT_A_DAEMON.iter().any(|call| call[0] == verb[0]) || verb[0] == "completions";
+        assert!(is_of_the_box || fails, "{verb:?} is not shown to fail");
+    }
 }
 
 #[test]

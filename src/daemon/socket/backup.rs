@@ -26,7 +26,7 @@ use crate::{
     daemon::site::Site,
     drivers::store::{
         ballast,
-        cache::{Progress, copy, restoring},
+        cache::{CacheError, Progress, copy, restoring},
     },
     wire::{
         control::{
@@ -133,7 +133,10 @@ pub async fn restore(
     }
     let name = controller.clone();
     let staged = spawn_blocking(move || {
-        let end = restoring::check(&taken_in.path, &name).map_err(|error| error.to_string())?;
+        // Whoever reads that knows it under a name of theirs.
+        let ours = taken_in.path.display().to_string();
+        let said = |error: CacheError| error.to_string().replace(&ours, "the backup");
+        let end = restoring::check(&taken_in.path, &name).map_err(said)?;
         taken_in.stage(&dir).map_err(|error| format!("it can't be staged: {error}"))?;
         Ok::<_, String>((end, taken_in.bytes))
     });
