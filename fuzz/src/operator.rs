@@ -6,7 +6,7 @@ use latchd::{
     drivers::metrics::request,
     wire::control::{
         Answer, BoardReport, CertificateReport, CommandDone, CommandFailed, CredentialReport, DoorReport,
-        Envelope, ExplainReport, GrantReport, PROTOCOL, ReaderReport, StatusReport, SyncReport, VerifyReport,
+        ExplainReport, GrantReport, ReaderReport, StatusReport, SyncReport, VerifyReport,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,10 +15,10 @@ use serde::{Serialize, de::DeserializeOwned};
 pub fn control_request(bytes: &[u8]) {
     let Ok(line) = std::str::from_utf8(bytes) else { return };
     match read(line) {
-        Ok(request) => {
-            let written =
-                serde_json::to_string(&Envelope { protocol: PROTOCOL, request: request.clone() }).unwrap();
-            assert_eq!(read(&written), Ok(request));
+        Ok(envelope) => {
+            let written = serde_json::to_string(&envelope).unwrap();
+            assert!(envelope.login().is_none_or(|login| login.chars().count() <= 64));
+            assert_eq!(read(&written), Ok(envelope));
         }
         Err(refusal) => assert!(!refusal.message.is_empty()),
     }

@@ -14,6 +14,7 @@
 
 pub mod cards;
 mod commissioning;
+mod envelope;
 pub mod explain;
 pub mod permission;
 
@@ -29,6 +30,7 @@ pub use self::{
         CardSeen, InputChange, InputRole, InputUse, ReaderNews, TestOf, WiringBoard, WiringDoor, WiringInput,
         WiringNews, WiringReport,
     },
+    envelope::Envelope,
     explain::{ExplainQuery, ExplainReport},
     stores::{
         BackupBegun, BackupDone, Chunk, RestoreChunk, RestoreDone, StoreReport, VerifyQuery, VerifyReport,
@@ -47,13 +49,6 @@ pub const MAX_LINE: usize = 1 << 20;
 
 /// Longest request the daemon reads, in bytes: any number of callers may send one without an end.
 pub const MAX_REQUEST: usize = 64 << 10;
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Envelope {
-    pub protocol: u32,
-    #[serde(flatten)]
-    pub request: Request,
-}
 
 /// What a technician asks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

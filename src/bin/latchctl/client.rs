@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use latchd::wire::control::{Answer, Envelope, MAX_LINE, PROTOCOL, Request};
+use latchd::wire::control::{Answer, Envelope, MAX_LINE, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType,
@@ -223,10 +223,23 @@ fn connected(path: &Path) -> io::Result<UnixStream> {
 
 /// A request as the line that asks it.
 pub fn line(request: Request) -> Result<Vec<u8>, Failure> {
-    let mut line = serde_json::to_vec(&Envelope { protocol: PROTOCOL, request })
+    let mut line = serde_json::to_vec(&Envelope::of(request, login()))
         .map_err(|e| Failure::Usage(format!("cannot write the request: {e}")))?;
     line.push(b'\n');
     Ok(line)
+}
+
+/// Who logged in and became root since, as by `sudo`: what the kernel's audit calls `auid`. The daemon can't look: other
+/// users' processes are hidden from it.
+fn login() -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let text = std::fs::read_to_string("/proc/self/loginuid").ok()?;
+    // The kernel's word for nobody: a service's process.
+    let uid = text.trim().parse().ok().filter(|login| ![0, u32::MAX].contains(login))?;
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten();
+    Some(user.map_or_else(|| format!("uid {uid}"), |user| format!("{} ({uid})", user.name)))
 }
 
 fn unreachable_because(socket: &str, error: &io::Error) -> Failure {

@@ -82,7 +82,7 @@ mod tests {
         wire::{
             Digest,
             checkpoint::Place,
-            control::{Envelope, MAX_REQUEST, PROTOCOL},
+            control::{Envelope, MAX_REQUEST},
         },
     };
 
@@ -118,7 +118,7 @@ mod tests {
         };
         let longest = Checkpoint::sign(place, &SigningKey::from_bytes(&[7; 32]));
         let query = VerifyQuery { against: vec![longest; MOST] };
-        let request = Envelope { protocol: PROTOCOL, request: Request::JournalVerify(query) };
+        let request = Envelope::of(Request::JournalVerify(query), Some("x".repeat(64)));
         let bytes = serde_json::to_string(&request).unwrap().len();
         assert!(bytes < MAX_REQUEST, "{bytes}");
     }

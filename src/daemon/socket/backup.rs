@@ -231,7 +231,7 @@ async fn take_in(
         let Some(line) = lines.next().await else {
             return Err(Gone::from(LinesCodecError::Io(io::ErrorKind::UnexpectedEof.into())));
         };
-        chunk = match read(&line?) {
+        chunk = match read(&line?).map(|envelope| envelope.request) {
             Ok(Request::Restore(chunk)) => chunk,
             Ok(other) => {
                 let said =

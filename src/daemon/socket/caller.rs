@@ -3,16 +3,14 @@
 //!
 //! ```text
 //!  connection ─► SO_PEERCRED: uid, gid, pid ─┬─ the user database (getgrouplist): so that a new member is let in at once
-//!                                            ├─ the process's own groups (/proc): `sg`, a service's SupplementaryGroups
-//!                                            └─ /proc/PID/loginuid: who is behind a `sudo`
+//!                                            └─ the process's own groups, where /proc shows them: a service's
+//!                                               SupplementaryGroups (`sg` changes the gid, which is among the first)
 //! ```
 //!
 //! The database may be a directory service that does not answer. It is asked on threads of its own kind, a few at
 //! most, with a limit: doors wait for none of it. Root is not asked about, so that somebody always gets in.
 
-use std::{
-    cell::RefCell, ffi::CString, fs, os::unix::fs::MetadataExt as _, rc::Rc, sync::Arc, time::Duration,
-};
+use std::{cell::RefCell, ffi::CString, fs, rc::Rc, sync::Arc, time::Duration};
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use tokio::{net::UnixStream, sync::Semaphore};
@@ -56,6 +54,10 @@ impl Peer {
         Ok(Peer { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() })
     }
 
+    pub fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+
     /// Root, and the user we run as, who could write our files anyway.
     pub fn is_master(&self) -> bool {
         self.uid == 0 || self.uid == nix::unistd::geteuid().as_raw()
@@ -65,7 +67,7 @@ impl Peer {
 /// Somebody, as they were when last looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// As the journal names them: `anna (1000)`, or `root (0), logged in as anna (1000)`.
+    /// As the journal names them: `anna (1000)`.
     pub by: String,
     /// The user's name, if there is one.
     name: Option<String>,
@@ -115,14 +117,7 @@ impl Caller {
             role_of(operators, gid_of, &gids)
         };
         let name = user.map(|user| user.name);
-        let own = named(name.as_deref(), peer.uid);
-        let by = match login_of(&peer) {
-            Some(login) => {
-                let behind = User::from_uid(Uid::from_raw(login)).ok().flatten().map(|user| user.name);
-                format!("{own}, logged in as {}", named(behind.as_deref(), login))
-            }
-            _ => own,
-        };
+        let by = named(name.as_deref(), peer.uid);
         Caller { by, name, role }
     }
 
@@ -187,21 +182,6 @@ fn process_groups(pid: i32, uid: u32) -> Vec<u32> {
     };
     let uids = numbers("Uid:");
     if uids.len() == 4 && uids.iter().all(|own| *own == uid) { numbers("Groups:") } else { Vec::new() }
-}
-
-/// Who logged in and became root since, as by `sudo`: what the kernel's audit calls `auid`. Only root is asked: where
-/// nobody logged in, a process may set it to whom it likes.
-fn login_of(peer: &Peer) -> Option<u32> {
-    if peer.uid != 0 {
-        return None;
-    }
-    let process = format!("/proc/{}", peer.pid?);
-    if fs::metadata(&process).ok()?.uid() != peer.uid {
-        return None;
-    }
-    let text = fs::read_to_string(format!("{process}/loginuid")).ok()?;
-    // The kernel's word for nobody: a service's process.
-    text.trim().parse().ok().filter(|login| ![peer.uid, u32::MAX].contains(login))
 }
 
 fn named(name: Option<&str>, uid: u32) -> String {

@@ -39,13 +39,20 @@ pub struct Right<'a> {
     serving: &'a Serving,
     peer: Peer,
     caller: Result<Caller, Refusal>,
+    /// Who became root, where root says so.
+    login: Option<String>,
     looked_at: Mono,
 }
 
 impl<'a> Right<'a> {
     pub async fn of(peer: Peer, serving: &'a Serving) -> Self {
         let caller = look_up(peer, serving.groups.current()).await;
-        Right { serving, peer, caller, looked_at: clock::mono() }
+        Right { serving, peer, caller, login: None, looked_at: clock::mono() }
+    }
+
+    /// Who is behind root, by the tool's own word: root could say anything, and so is asked.
+    pub fn logged_in(&mut self, login: Option<String>) {
+        self.login = login.filter(|_| self.peer.is_root());
     }
 
     /// Somebody who may ask nothing, or who is not known yet.
@@ -100,6 +107,7 @@ impl<'a> Right<'a> {
             // Answered with the refusal: nobody waits for what the journal says.
             drop(site.request(caller.by.clone(), turned_away));
         }
-        may.map(|()| caller.by.clone())
+        let by = &caller.by;
+        may.map(|()| self.login.as_ref().map_or(by.clone(), |login| format!("{by}, logged in as {login}")))
     }
 }

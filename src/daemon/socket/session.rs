@@ -51,7 +51,10 @@ async fn converse(lines: &mut Lines, peer: Peer, serving: &Serving) -> Result<()
         };
         let Some(line) = next else { return Ok(()) };
         let done = match line.map(|line| read(&line)) {
-            Ok(Ok(request)) => answer_if_permitted(lines, serving, &mut right, request).await?,
+            Ok(Ok(envelope)) => {
+                right.logged_in(envelope.login());
+                answer_if_permitted(lines, serving, &mut right, envelope.request).await?
+            }
             Ok(Err(refusal)) => Err(refusal),
             Err(LinesCodecError::MaxLineLengthExceeded) => {
                 // The codec reads on to the end of that line, but says first that it has failed.
@@ -156,7 +159,7 @@ async fn answer(
     })
 }
 
-pub fn read(line: &str) -> Result<Request, Refusal> {
+pub fn read(line: &str) -> Result<Envelope, Refusal> {
     let value: Value = serde_json::from_str(line)
         .map_err(|e| Refusal::new(Code::Usage, format!("a request is a JSON object a line: {e}")))?;
     match value.get("protocol").and_then(Value::as_u64) {
@@ -172,7 +175,7 @@ pub fn read(line: &str) -> Result<Request, Refusal> {
     }
     let verb =
         value.get("verb").and_then(Value::as_str).map(|verb| verb.chars().take(40).collect::<String>());
-    serde_json::from_value::<Envelope>(value).map(|envelope| envelope.request).map_err(|error| {
+    serde_json::from_value(value).map_err(|error: serde_json::Error| {
         let version = env!("CARGO_PKG_VERSION");
         let error = error.to_string();
         let said = match verb {
