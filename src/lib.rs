@@ -64,6 +64,9 @@
 //! Drivers send [`control::Event`]s into one bounded queue; what the controller asks for comes back as
 //! [`control::Action`]s. The same events at the same times give the same actions, in a test as in a wall.
 //!
+//! A process of its own, `latchd clock`, asks the kernel how its clock is and writes that down for the daemon, whose sandbox
+//! has no call that could set one.
+//!
 //! A panic ends nothing that doors need: a reader, a board's line and the link begin anew, sled is closed and opened again,
 //! and the journal goes on from what is on disk. Where the thread of one of the last three is gone all the same, the
 //! process ends by itself, to be started anew: doors without a journal would not be noticed for weeks.
