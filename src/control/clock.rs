@@ -278,4 +278,22 @@ mod tests {
         assert_eq!(trust(&mut w, reading(1, "2026-12-31T23:59:59Z", false)), ClockTrust::Holdover);
         assert_eq!(trust(&mut w, reading(2, "2027-01-01T00:00:00Z", false)), ClockTrust::Holdover);
     }
+
+    #[test]
+    fn other_settings_count_from_now_on_with_what_was_seen_of_the_clock() {
+        let mut w = watch(true, None);
+        trust(&mut w, reading(0, "2026-11-01T00:00:00Z", true));
+        w.change(ClockSettings { require_sync: true, holdover: Duration::from_secs(DAY) });
+        assert_eq!(trust(&mut w, reading(DAY, "2026-11-02T00:00:00Z", false)), ClockTrust::Holdover);
+        assert_eq!(trust(&mut w, reading(DAY + 1, "2026-11-02T00:00:01Z", false)), ClockTrust::Untrusted);
+        w.change(ClockSettings { require_sync: false, holdover: Duration::from_secs(DAY) });
+        assert_eq!(trust(&mut w, reading(DAY + 2, "2026-11-02T00:00:02Z", false)), ClockTrust::Trusted);
+    }
+
+    #[test]
+    fn the_year_this_was_written_in_is_the_first_that_is_believed() {
+        let mut w = watch(true, None);
+        assert_eq!(trust(&mut w, reading(0, "2025-12-31T23:59:59Z", true)), ClockTrust::Untrusted);
+        assert_eq!(trust(&mut w, reading(1, "2026-01-01T00:00:00Z", true)), ClockTrust::Trusted);
+    }
 }

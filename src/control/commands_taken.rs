@@ -130,4 +130,33 @@ mod tests {
         assert!(taken.may_be_forgotten(at(160)) && !taken.may_be_forgotten(at(161)));
         assert!(!CommandsTaken::default().may_be_forgotten(at(0)));
     }
+
+    fn answer(n: usize) -> CommandResult {
+        CommandResult {
+            controller: crate::domain::ControllerId::new("oslo-1").unwrap(),
+            id: id(&format!("c-{n}")),
+            outcome: crate::wire::command::Outcome::Done,
+            reason: None,
+            refused: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_last_answers_are_kept_for_as_long_as_their_commands_live() {
+        let mut taken = CommandsTaken::new(
+            (0..MOST_ANSWERS + 1).map(|n| (id(&format!("c-{n}")), at(60))),
+            CommandsFrom::Ever,
+        );
+        assert_eq!((taken.len(), taken.is_empty()), (MOST_ANSWERS + 1, false));
+        (0..=MOST_ANSWERS).for_each(|n| taken.answered(answer(n)));
+        let fresh = taken.fresh_answers(at(59));
+        assert_eq!(
+            (fresh.len(), fresh.first().map(|r| r.id.as_str())),
+            (MOST_ANSWERS, Some("c-1")),
+            "the first has gone"
+        );
+        assert!(taken.fresh_answers(at(60)).is_empty());
+        let none = CommandsTaken::default();
+        assert_eq!((none.len(), none.is_empty()), (0, true));
+    }
 }

@@ -186,14 +186,12 @@ impl Door {
     }
 
     /// The leaf has moved as the strike waited for: it is dropped, unless a mode keeps the door open, or it is driven
-    /// for somebody who came since. Whether there is something to switch off.
-    pub fn relock(&mut self, now: Mono) -> bool {
+    /// for somebody who came since.
+    pub fn relock(&mut self, now: Mono) {
         let is_driven = self.pulse.is_some_and(|pulse| pulse < self.moved_seq);
-        if self.drive != Drive::Rest || !is_driven {
-            return false;
+        if self.drive == Drive::Rest && is_driven {
+            self.drive = Drive::Closing { ticket: self.moved_seq, at: now };
         }
-        self.drive = Drive::Closing { ticket: self.moved_seq, at: now };
-        self.board_up
     }
 
     /// Its strike is wired elsewhere from now on, and what is known of it is void. Whether it may be driven as it was
@@ -366,5 +364,80 @@ impl Door {
         let stuck =
             || self.button_stuck.then(|| "the exit button has been pressed for over a minute".to_owned());
         self.fault.clone().or_else(stuck)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: u64) -> Mono {
+        Mono(Duration::from_secs(s))
+    }
+
+    /// Locked, with a board, and nothing under way.
+    fn door() -> Door {
+        let mut door = Door::new(0);
+        assert!(!door.board_is_up());
+        door.board_connected(at(0));
+        assert!(door.board_is_up());
+        door
+    }
+
+    #[test]
+    fn a_strike_that_is_wired_elsewhere_may_be_driven_as_it_was_for_each_of_three_reasons() {
+        assert!(!door().rewired(at(50)));
+        let mut pulsed = door();
+        pulsed.pulse_sent(7);
+        assert!(pulsed.rewired(at(50)), "a pulse was sent");
+        let mut unknown = door();
+        unknown.board_lost();
+        assert!(unknown.rewired(at(50)), "nobody knows what the lock does");
+        let mut strange = door();
+        strange.may_be_driven(at(60));
+        assert!(strange.clone().rewired(at(59)), "a pulse of before may run");
+        assert!(!strange.rewired(at(60)), "it has ended by now");
+    }
+
+    #[test]
+    fn a_strange_pulse_is_switched_off_until_it_has_ended_by_itself() {
+        let mut strange = door();
+        strange.may_be_driven(at(60));
+        assert!(strange.clone().close(at(59), 1));
+        assert!(!strange.close(at(60), 1));
+    }
+
+    #[test]
+    fn a_leaf_drops_the_strike_of_a_pulse_from_before_it_moved() {
+        for (pulse, due) in [(4, Some(Due::Secure { ticket: 5 })), (6, None)] {
+            let mut door = Door { moved_seq: 5, ..door() };
+            door.pulse_sent(pulse);
+            door.relock(at(1));
+            assert_eq!(door.take_due(at(1)), due, "a pulse of {pulse}");
+        }
+    }
+
+    #[test]
+    fn what_became_of_an_older_pulse_changes_nothing_about_when_the_next_is_due() {
+        let mut door = door();
+        door.hold(at(10), 7, Warrant::Late { seq: 7 });
+        assert_eq!(door.take_due(at(10)), Some(Due::Pulse { seq: 7, warrant: Warrant::Late { seq: 7 } }));
+        let due = door.deadline();
+        door.gave_up(at(10), 3);
+        assert_eq!(door.deadline(), due);
+        door.gave_up(at(10), 7);
+        assert_eq!(door.deadline(), Some(at(11)), "its own is tried again at once");
+    }
+
+    #[test]
+    fn where_a_contact_is_found_is_no_movement() {
+        for (closed, found, moved) in
+            [(true, Edge::FoundClosed, Edge::Opened), (false, Edge::FoundOpen, Edge::Closed)]
+        {
+            let mut door = door();
+            assert_eq!(door.contact_reads(closed), Some(found));
+            assert_eq!(door.contact_reads(closed), None);
+            assert_eq!(door.contact_reads(!closed), Some(moved));
+        }
     }
 }

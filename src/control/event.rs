@@ -457,3 +457,15 @@ pub enum Action {
     /// An index that was replaced. Letting go of a million grants takes longer than a door should wait.
     Discard(Box<Index>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_half_is_a_mass_removal() {
+        assert!(!Removal { live: 10, removed: 5 }.is_mass());
+        assert!(Removal { live: 10, removed: 6 }.is_mass());
+        assert!(!Removal::default().is_mass());
+    }
+}

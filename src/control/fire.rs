@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(fire.reads(at(100), true), Some(Change::Raised));
         assert_eq!(fire.reads(at(200), true), None);
         assert!(fire.is_raised());
-        assert_eq!(fire.deadline(), None);
+        assert_eq!((fire.deadline(), fire.level()), (None, Some(true)));
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(fire.deadline(), Some(at(3000)));
         assert_eq!(fire.take_due(at(2999)), None);
         assert_eq!(fire.take_due(at(3000)), Some(Change::Cleared));
-        assert!(!fire.is_raised());
+        assert_eq!((fire.is_raised(), fire.level()), (false, Some(false)));
         assert_eq!((fire.deadline(), fire.take_due(at(9000))), (None, None));
     }
 

@@ -58,3 +58,21 @@ impl LetIn {
         self.bookings.iter().flat_map(|(b, party)| party.guests.iter().map(move |g| (b, g, party.last_at)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_booking_is_forgotten_that_is_over_and_whose_last_guest_came_before() {
+        let at = |s| At::parse("2026-11-23T09:00:00Z").unwrap().plus_s(s);
+        let (booking, guest) = (BookingId::new("b-1").unwrap(), |id| HolderId::new(id).unwrap());
+        let mut let_in = LetIn::default();
+        let_in.add(booking.clone(), guest("m-1"), at(10));
+        let_in.add(booking.clone(), guest("m-2"), at(0));
+        assert!(let_in.forget(at(10), |_| true).is_empty(), "the last came at that very moment");
+        assert!(let_in.forget(at(11), |_| false).is_empty(), "it is not over");
+        assert_eq!(let_in.forget(at(11), |_| true), [booking]);
+        assert_eq!(let_in.iter().count(), 0);
+    }
+}

@@ -121,10 +121,11 @@ impl Modes {
     /// What an order makes of it. `access` changes no mode, but may be refused.
     pub fn ordered(&self, now: Now, order: &DoorOrder) -> Result<Modes, OrderRefusal> {
         use DoorAction as A;
+        // Over what is held nothing but its release is taken, so beyond this there is nothing held to be ended.
         self.takes(order.action)?;
         let end = order.for_s().map(|for_s| End::after(now, for_s));
         let held = |mode| Modes { held: Some(Held { mode, until: end }), ..*self };
-        let based = |base| Modes { base, unlocked_until: None, held: None, ..*self };
+        let based = |base| Modes { base, unlocked_until: None, ..*self };
         let settled = |base| Modes { scheduled_until: None, ..based(base) };
         let next = match order.action {
             A::Access => *self,

@@ -179,4 +179,15 @@ mod tests {
         o.acknowledged(at(1), 120);
         assert_eq!(o.take(at(1)), Some(Batch { from: 121, through: 400 }));
     }
+
+    #[test]
+    fn without_a_connection_nothing_is_sent_and_nothing_is_due() {
+        let mut o = Outbox::new(10, 0);
+        o.connected();
+        assert!(o.take(at(0)).is_some() && o.deadline().is_some());
+        o.disconnected();
+        assert_eq!((o.take(at(99)), o.deadline()), (None, None));
+        o.connected();
+        assert_eq!(o.take(at(100)), Some(Batch { from: 1, through: 10 }), "what was under way goes again");
+    }
 }

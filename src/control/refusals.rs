@@ -180,6 +180,12 @@ mod tests {
         let mut r = Refusals::default();
         recorded(&mut r, 0, Refused::Repeat, 10);
         assert_eq!(recorded(&mut r, 30, Refused::Repeat, 5), 3);
+        // However often one comes meanwhile.
+        for s in 31..=90 {
+            assert_eq!(recorded(&mut r, s, Refused::Repeat, 1), 0);
+        }
+        assert_eq!(r.take_due(at(90)).len(), 1);
+        assert_eq!(recorded(&mut r, 91, Refused::Repeat, 100), 6);
         r.take_due(at(1000));
         assert_eq!(recorded(&mut r, 100_000, Refused::Repeat, 100), 10);
     }

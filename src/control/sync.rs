@@ -146,7 +146,7 @@ impl SyncSession {
     /// A connection stands. `is_resumed`: the broker has kept what central sent meanwhile.
     pub fn connected(&mut self, now: Mono, is_resumed: bool) {
         self.connected = true;
-        self.ask_again = !is_resumed && self.position.epoch > 0;
+        self.ask_again = !is_resumed;
         self.due = Some(now);
         self.repeat_after = FIRST_REPEAT;
     }

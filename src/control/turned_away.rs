@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 const USERS: usize = 64;
 
 /// One user's minute.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Minute {
     since: Mono,
     recorded: u32,
@@ -23,7 +23,7 @@ struct Minute {
 }
 
 /// By uid; `None` is everybody beyond [`USERS`].
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TurnedAway(BTreeMap<Option<u32>, Minute>);
 
 impl TurnedAway {
@@ -89,6 +89,14 @@ mod tests {
         assert_eq!(sum.detail.as_deref(), Some("99 more were refused in 60 s, the last: no. 99"));
         assert_eq!((sum.action.as_str(), sum.outcome), ("access", "refused"));
         assert_eq!(tried(&mut away, 70, 1001, 6), 5);
+    }
+
+    #[test]
+    fn a_minute_is_over_after_sixty_seconds() {
+        let mut away = TurnedAway::default();
+        tried(&mut away, 0, 1001, RECORDED as usize);
+        assert_eq!(tried(&mut away.clone(), 59, 1001, 1), 0);
+        assert_eq!(tried(&mut away, 60, 1001, 1), 1);
     }
 
     #[test]

@@ -208,6 +208,8 @@ mod tests {
         assert_eq!((first.plus_s(i64::MIN), last.plus_s(i64::MAX)), (first, last));
         assert_eq!(At::from_parts(last.secs() + 1, 0), None);
         assert_eq!(At::from_parts(0, SECOND_NS), None);
+        assert!(At::from_parts(59, 2 * SECOND_NS - 1).is_some(), "within a leap second");
+        assert_eq!(At::from_parts(59, 2 * SECOND_NS), None);
     }
 
     #[test]
@@ -246,7 +248,7 @@ mod tests {
             "9999-12-31T23:59:59Z",
         ] {
             let at = At::parse(text).unwrap();
-            assert_eq!(at.to_string(), text);
+            assert_eq!((at.to_string(), format!("{at:?}")), (text.to_owned(), text.to_owned()));
             assert_eq!(serde_json::to_string(&at).unwrap(), format!("{text:?}"));
             let stored: At = postcard::from_bytes(&postcard::to_stdvec(&at).unwrap()).unwrap();
             assert_eq!(stored, at);

@@ -64,3 +64,15 @@ impl std::fmt::Debug for UidHash {
         write!(f, "UidHash({}…)", self.tag())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log is no place for what a card could be found by.
+    #[test]
+    fn no_more_of_a_uid_is_shown_than_its_tag() {
+        let hash = UidHash([0xAB; 16]);
+        assert_eq!((hash.tag(), format!("{hash:?}")), ("abababab".into(), "UidHash(abababab…)".into()));
+    }
+}

@@ -158,3 +158,38 @@ impl Grant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> At {
+        At::parse(text).unwrap()
+    }
+
+    /// By the house's margins it closes half an hour after its end.
+    const ROOM: Terms<'static> = Terms {
+        kind: Kind::Room,
+        starts_at: None,
+        ends_at: None,
+        booked_at: None,
+        not_before: None,
+        not_after: None,
+        schedule: None,
+        override_lockdown: false,
+    };
+
+    #[test]
+    fn a_grant_lives_until_it_closes_and_never_where_nothing_is_left_of_it() {
+        let policy = Policy::default();
+        let (start, end) = (at("2026-11-23T09:00:00Z"), at("2026-11-23T10:00:00Z"));
+        let booked = Terms { starts_at: Some(start), ends_at: Some(end), ..ROOM };
+        assert!(booked.is_live(&policy, at("2026-11-20T09:00:00Z")), "it is to come");
+        assert!(booked.is_live(&policy, at("2026-11-23T10:29:59Z")));
+        assert!(!booked.is_live(&policy, at("2026-11-23T10:30:00Z")), "half-open");
+        assert!(!booked.is_live(&policy, at("2026-11-24T10:30:00Z")));
+        let empty = Terms { not_before: Some(at("2026-11-23T11:00:00Z")), ..booked };
+        assert!(!empty.is_live(&policy, start));
+        assert!(Terms { kind: Kind::Standing, ..ROOM }.is_live(&policy, start));
+    }
+}

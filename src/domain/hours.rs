@@ -59,10 +59,10 @@ impl Policy {
         let day = weekday(date);
         let exceptional = self.exceptions.get(&NaiveDateKey::from(date)).and_then(&exception);
         match exceptional {
-            Some(spans) => {
-                let on_date = |&(from_min, to_min)| Interval { days: 1 << day, from_min, to_min };
-                spans.iter().map(on_date).map(|i| i.span(zone, date)).collect()
-            }
+            Some(spans) => spans
+                .iter()
+                .map(|&(from_min, to_min)| exceptional_interval(from_min, to_min).span(zone, date))
+                .collect(),
             None => weekly.0.iter().filter(|i| i.on(day)).map(|i| i.span(zone, date)).collect(),
         }
     }
@@ -94,13 +94,18 @@ impl Policy {
                 from <= now && now < to
             };
             match self.exceptions.get(&NaiveDateKey::from(date)).and_then(&exception) {
-                Some(spans) => spans
-                    .iter()
-                    .any(|&(from_min, to_min)| holds(Interval { days: 1 << day, from_min, to_min })),
+                Some(spans) => {
+                    spans.iter().any(|&(from_min, to_min)| holds(exceptional_interval(from_min, to_min)))
+                }
                 None => weekly.0.iter().any(|&i| i.on(day) && holds(i)),
             }
         })
     }
+}
+
+/// An exception's, on whatever date that is.
+fn exceptional_interval(from_min: u16, to_min: u16) -> Interval {
+    Interval { from_min, to_min, ..Interval::ALWAYS }
 }
 
 #[cfg(test)]
@@ -150,7 +155,23 @@ mod tests {
         assert!(!staffed("2026-12-25T10:00:00Z") && staffed("2026-12-26T09:30:00Z"));
         let opens = Some("2026-12-26T09:00:00Z to 2026-12-26T10:00:00Z".to_owned());
         assert_eq!(next(&policy, "2026-12-24T11:00:00Z"), opens);
+        // 02:00 to 03:00 is skipped on the last Sunday of March.
+        let nights = Schedule(vec![Interval { days: 0b100_0000, from_min: 120, to_min: 180 }]);
+        let night = Policy { staffed_hours: Some(nights), ..Policy::default() };
+        let opens = Some("2026-04-05T00:00:00Z to 2026-04-05T01:00:00Z".to_owned());
+        assert_eq!(next(&night, "2026-03-28T12:00:00Z"), opens);
         let never = Policy { staffed_hours: Some(Schedule::default()), ..Policy::default() };
         assert_eq!(next(&never, "2026-11-23T08:00:00Z"), None);
+    }
+
+    #[test]
+    fn the_building_opens_next_by_its_own_hours() {
+        let hours = Schedule(vec![Interval { days: 0b11_1111, from_min: 7 * 60, to_min: 22 * 60 }]);
+        let policy = Policy { opening_hours: Some(hours), ..Policy::default() };
+        let next = policy.next_open(oslo(), at("2026-11-21T22:00:00Z"));
+        assert_eq!(next, Some((at("2026-11-23T06:00:00Z"), at("2026-11-23T21:00:00Z"))), "not on Sunday");
+        // Always open: the next day begins anew.
+        let next = Policy::default().next_open(oslo(), at("2026-11-21T22:00:00Z"));
+        assert_eq!(next, Some((at("2026-11-21T23:00:00Z"), at("2026-11-22T23:00:00Z"))));
     }
 }

@@ -127,6 +127,9 @@ mod tests {
         assert!(GrantId::new(&"x".repeat(64)).is_ok());
         assert_eq!(GrantId::new(&"x".repeat(65)), Err(IdError::Length(65)));
         assert_eq!(GrantId::new(""), Err(IdError::Length(0)));
+        // Of two things that are wrong the length is said, in characters.
+        assert_eq!(GrantId::new(&"ø".repeat(65)), Err(IdError::Length(65)));
+        assert_eq!(GrantId::new(&"ø".repeat(64)), Err(IdError::Character('ø')));
         assert!(GrantId::new("A.b_c:d-9").is_ok());
         assert_eq!(GrantId::new("a/b"), Err(IdError::Character('/')));
         assert_eq!(GrantId::new("ø"), Err(IdError::Character('ø')));

@@ -133,6 +133,14 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn every_mode_is_read_back_from_its_name_and_nothing_else_is_one() {
+        for mode in DoorMode::ALL {
+            assert_eq!(DoorMode::parse(mode.as_str()), Some(mode));
+        }
+        assert_eq!(DoorMode::parse("Locked").or(DoorMode::parse("")), None);
+    }
+
     /// A state that is missing in `ALL` would be seen nowhere in the metrics.
     #[test]
     fn all_states_are_listed_under_the_names_of_the_wire() {

@@ -124,6 +124,7 @@ mod tests {
     fn every_action_is_read_back_from_its_name_and_nothing_else_is_one() {
         for action in DoorAction::ALL {
             assert_eq!(DoorAction::parse(action.as_str()), Some(action));
+            assert_eq!(action.to_string(), action.as_str());
         }
         for name in ["", "Lock", "lock-down", "open", "resync"] {
             assert_eq!(DoorAction::parse(name), None, "{name}");

@@ -55,12 +55,6 @@ impl From<NaiveDate> for NaiveDateKey {
     }
 }
 
-impl NaiveDateKey {
-    pub fn date(self) -> Option<NaiveDate> {
-        NaiveDate::from_num_days_from_ce_opt(self.0)
-    }
-}
-
 /// What holds when no policy has been synced.
 impl Default for Policy {
     fn default() -> Self {

@@ -34,3 +34,16 @@ impl fmt::Display for Role {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_have_the_names_of_the_configuration_and_each_may_more() {
+        let names = Role::ALL.map(|role| (role.to_string(), serde_json::json!(role)));
+        let expected = ["observer", "technician", "admin"].map(|name| (name.to_owned(), name.into()));
+        assert_eq!(names, expected);
+        assert!(Role::ALL.is_sorted());
+    }
+}

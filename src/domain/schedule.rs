@@ -1,6 +1,8 @@
 //! Weekly wall-clock intervals, and when they are in force (rules, "Windows").
 
-use chrono::{Days, NaiveDate};
+use std::cmp::Ordering;
+
+use chrono::{Days, NaiveDate, TimeDelta};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -36,12 +38,10 @@ impl Interval {
     /// This interval on the date it starts on.
     pub fn span(&self, zone: Zone, date: NaiveDate) -> (At, At) {
         let next = date.checked_add_days(Days::new(1)).unwrap_or(date);
-        if self.from_min == self.to_min {
-            (zone.start(date, 0), zone.end(next, 0))
-        } else if self.to_min < self.from_min {
-            (zone.start(date, self.from_min), zone.end(next, self.to_min))
-        } else {
-            (zone.start(date, self.from_min), zone.end(date, self.to_min))
+        match self.from_min.cmp(&self.to_min) {
+            Ordering::Less => (zone.start(date, self.from_min), zone.end(date, self.to_min)),
+            Ordering::Equal => (zone.start(date, 0), zone.end(next, 0)),
+            Ordering::Greater => (zone.start(date, self.from_min), zone.end(next, self.to_min)),
         }
     }
 
@@ -58,8 +58,7 @@ impl Schedule {
 
     /// The occurrences that start `offset` days from the day `at` lies in, cut to `bounds`; empty ones left out.
     fn near(&self, zone: Zone, at: At, offset: i64, bounds: Window) -> impl Iterator<Item = Window> + '_ {
-        let (today, by) = (zone.date(at), Days::new(offset.unsigned_abs()));
-        let date = if offset < 0 { today.checked_sub_days(by) } else { today.checked_add_days(by) };
+        let date = TimeDelta::try_days(offset).and_then(|by| zone.date(at).checked_add_signed(by));
         date.into_iter()
             .flat_map(move |date| self.on(zone, date))
             .map(move |(from, to)| bounds.narrowed(Some(from), Some(to)))

@@ -44,7 +44,7 @@ impl Uid {
         let bytes: Vec<u8> = text
             .as_bytes()
             .chunks(2)
-            .map(|pair| pair.iter().fold(0, |byte, &b| byte << 4 | digit(b)))
+            .map(|pair| pair.iter().fold(0, |byte, &b| byte * 16 + digit(b)))
             .collect();
         Uid::new(&bytes)
     }

@@ -19,6 +19,9 @@ pub struct ZoneError(String);
 /// Minutes in a day: the wall time `24:00`.
 pub const DAY_MIN: u16 = 24 * 60;
 
+/// No zone is farther from UTC.
+const FARTHEST_S: i64 = 15 * 3600;
+
 impl Zone {
     pub const UTC: Zone = Zone(chrono_tz::UTC);
 
@@ -63,8 +66,8 @@ impl Zone {
         }
     }
 
-    /// The first instant at which the wall shows `wall` or later, for a wall time the clock jumps over.
-    /// No zone is more than 15 hours from UTC, and clocks jump on whole seconds, so a bisection finds it.
+    /// The first instant at which the wall shows `wall` or later, for a wall time the clock jumps over. Clocks jump on
+    /// whole seconds, so a bisection finds it.
     fn after_gap(self, wall: NaiveDateTime) -> At {
         let reached = |secs: i64| {
             chrono::DateTime::from_timestamp(secs, 0).is_none_or(|t| {
@@ -73,7 +76,7 @@ impl Zone {
             })
         };
         let middle = wall.and_utc().timestamp();
-        let (mut before, mut after) = (middle - 15 * 3600, middle + 15 * 3600);
+        let (mut before, mut after) = (middle.saturating_sub(FARTHEST_S), middle.saturating_add(FARTHEST_S));
         while after - before > 1 {
             let half = before + (after - before) / 2;
             if reached(half) { after = half } else { before = half }
@@ -147,6 +150,12 @@ mod tests {
     fn a_repeated_wall_time_starts_on_its_first_pass_and_ends_on_its_second() {
         let twice = ("2026-10-25T00:30:00Z".into(), "2026-10-25T01:30:00Z".into());
         assert_eq!(at("Europe/Oslo", "2026-10-25", 150), twice);
+    }
+
+    #[test]
+    fn a_zone_is_shown_by_its_name() {
+        let zone: Zone = "Pacific/Apia".parse().unwrap();
+        assert_eq!((zone.to_string(), format!("{zone:?}")), ("Pacific/Apia".into(), "Pacific/Apia".into()));
     }
 
     #[test]

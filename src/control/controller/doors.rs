@@ -17,7 +17,7 @@ use crate::{
 
 /// The number a board is asked under: the entry it is done on, and which door, because one entry may be about several.
 pub(super) fn ticket(seq: u64, door: DoorNo) -> u64 {
-    u64::from(door.0) << SEQ_BITS | seq
+    (u64::from(door.0) << SEQ_BITS) + seq
 }
 
 /// The entry in a ticket. Of one door they rise with it.

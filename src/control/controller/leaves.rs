@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Controller;
 use crate::{
     control::{
-        door::Due,
         feedback::Feedback,
         index::DoorNo,
         leaf::{Fact, Input},
@@ -110,11 +109,8 @@ impl Controller {
 
     fn relock(&mut self, now: Now, door: DoorNo, when: RelockOn) {
         let is_when = self.settings.doors.get(usize::from(door.0)).is_some_and(|d| d.relock_on == when);
-        if !is_when || !self.door(door).is_some_and(|state| state.relock(now.mono)) {
-            return;
-        }
-        if let Some(Due::Secure { ticket }) = self.door(door).and_then(|state| state.take_due(now.mono)) {
-            self.secure(ticket, door, None);
+        if let Some(state) = self.door(door).filter(|_| is_when) {
+            state.relock(now.mono);
         }
     }
 }

@@ -41,7 +41,7 @@ pub enum ExplainError {
 }
 
 /// Holders looked at in one slice of a list, so that doors never wait for one: about a millisecond.
-const SLICE: usize = 2000;
+pub(super) const SLICE: usize = 2000;
 
 impl Controller {
     pub fn status_report(&self, reading: Reading) -> StatusReport {

@@ -351,7 +351,7 @@ impl Place {
             self.covered_by.resize(word + 1, 0);
         }
         if let Some(bits) = self.covered_by.get_mut(word) {
-            *bits = *bits & !(1 << (n % 64)) | u64::from(covered) << (n % 64);
+            *bits = (*bits & !(1 << (n % 64))) + (u64::from(covered) << (n % 64));
         }
     }
 
@@ -434,6 +434,50 @@ mod tests {
         assert_eq!(index.by_uid(uid).unwrap().1.status, Status::Lost);
         index.apply(Some(&new), None);
         assert_eq!((index.by_uid.len(), index.credentials()), (0, 0));
+    }
+
+    #[test]
+    fn it_says_for_which_doors_it_is_in_their_order() {
+        let door = |id: &str, zone: &str| (DoorId::new(id).unwrap(), vec![ZoneId::new(zone).unwrap()]);
+        let doors = [door("entrance", "perimeter"), door("gym", "amenities")];
+        let mut index = Index::new(doors.clone());
+        assert!(index.is_for(&doors));
+        let others = [doors[1].clone(), doors[0].clone()];
+        assert!(!index.is_for(&others) && !index.is_for(&doors[..1]));
+        assert!(!index.is_for(&[door("entrance", "perimeter"), door("gym", "perimeter")]));
+        index.set_doors(others.clone());
+        assert!(index.is_for(&others));
+    }
+
+    #[test]
+    fn it_counts_what_is_in_it() {
+        let mut index = Index::default();
+        for n in 0..3 {
+            index.apply(None, Some(&put(&format!(r#"{{"type":"credential","id":"c-{n}","uid":"04A1B2C{n}","holder":"h-1","status":"active"}}"#))));
+            index.apply(
+                None,
+                Some(&put(&format!(
+                    r#"{{"type":"grant","id":"g-{n}","kind":"standing","holder":"h-1","doors":["a"]}}"#
+                ))),
+            );
+            assert_eq!((index.credentials(), index.grants()), (n + 1, n + 1));
+        }
+    }
+
+    #[test]
+    fn who_has_a_uid_is_told_of_those_that_are_put() {
+        let mut index = Index::default();
+        let card = |id: &str, uid: &str| {
+            put(&format!(
+                r#"{{"type":"credential","id":"{id}","uid":"{uid}","holder":"h-1","status":"active"}}"#
+            ))
+        };
+        index.apply(None, Some(&card("c-1", "04A1B2C3")));
+        let Record::Credential(Credential { uid: Some(taken), .. }) = card("c-2", "04A1B2C3") else {
+            unreachable!()
+        };
+        let puts = [card("c-2", "04A1B2C3"), card("c-3", "04A1B2C4")];
+        assert_eq!(index.owners(&puts), Owners::from([(taken, CredentialId::new("c-1").unwrap())]));
     }
 
     #[test]

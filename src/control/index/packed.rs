@@ -92,7 +92,7 @@ pub fn with_status(run: &[u8], id: &str, status: Status) -> Option<Vec<u8>> {
             let mut changed = run.to_vec();
             let byte = changed.get_mut(flags)?;
             let position = Status::ALL.iter().position(|s| *s == status).unwrap_or(0) as u8;
-            *byte = *byte & !0b111 | position;
+            *byte = (*byte & !0b111) + position;
             return Some(changed);
         }
     }
@@ -111,11 +111,11 @@ pub fn credential(c: &Credential) -> Vec<u8> {
     let status = Status::ALL.iter().position(|s| *s == c.status).unwrap_or(0) as u8;
     out.push(
         status
-            | bit(3, c.uid.is_some())
-            | bit(4, c.valid_from.is_some())
-            | bit(5, c.valid_until.is_some())
-            | bit(6, c.label.is_some())
-            | bit(7, c.extended_time),
+            + bit(3, c.uid.is_some())
+            + bit(4, c.valid_from.is_some())
+            + bit(5, c.valid_until.is_some())
+            + bit(6, c.label.is_some())
+            + bit(7, c.extended_time),
     );
     if let Some(uid) = c.uid {
         out.extend_from_slice(&uid.0);
@@ -136,11 +136,13 @@ pub fn grant(g: &Grant, cover: u32, schedule: Option<u32>) -> Vec<u8> {
     put_text(&mut out, g.id.as_str());
     let instants = [g.starts_at, g.ends_at, g.booked_at, g.not_before, g.not_after];
     let kind = Kind::ALL.iter().position(|k| *k == g.kind).unwrap_or(0) as u16;
-    let flags = instants.iter().enumerate().fold(kind, |f, (n, t)| f | u16::from(t.is_some()) << (2 + n))
-        | u16::from(g.override_lockdown) << 7
-        | u16::from(g.booking.is_some()) << 8
-        | u16::from(g.capacity.is_some()) << 9
-        | u16::from(schedule.is_some()) << 10;
+    let bounds: u16 = instants.iter().zip(2..).map(|(t, n)| u16::from(t.is_some()) << n).sum();
+    let flags = kind
+        + bounds
+        + (u16::from(g.override_lockdown) << 7)
+        + (u16::from(g.booking.is_some()) << 8)
+        + (u16::from(g.capacity.is_some()) << 9)
+        + (u16::from(schedule.is_some()) << 10);
     out.extend_from_slice(&flags.to_le_bytes());
     put_number(&mut out, u64::from(cover));
     let mut base = BASE_S;
@@ -184,7 +186,7 @@ fn put_number(out: &mut Vec<u8>, mut n: u64) {
 fn put_at(out: &mut Vec<u8>, base: i64, t: At) -> i64 {
     let delta = t.secs() - base;
     let zigzag = ((delta << 1) ^ (delta >> 63)) as u64;
-    put_number(out, zigzag << 1 | u64::from(t.nanos() != 0));
+    put_number(out, (zigzag << 1) + u64::from(t.nanos() != 0));
     if t.nanos() != 0 {
         put_number(out, u64::from(t.nanos()));
     }
@@ -249,7 +251,7 @@ impl<'a> Cursor<'a> {
         let mut n = 0;
         for shift in (0..64).step_by(7) {
             let b = self.byte()?;
-            n |= u64::from(b & 0x7F) << shift;
+            n += u64::from(b & 0x7F) << shift;
             if b & 0x80 == 0 {
                 return Some(n);
             }

@@ -158,6 +158,9 @@ fn a_time_that_ran_out_while_nobody_looked_is_over() {
         let restored = Modes::restored(&after(orders).stored(7), now(100));
         assert_eq!(restored.mode().as_str(), expected, "{orders:?}");
     }
+    // To the second.
+    let restored = Modes::restored(&after(&["unlock 60"]).stored(7), now(60));
+    assert_eq!(restored.mode().as_str(), "locked");
     let released = Modes::restored(&after(&["unlock 60", "lock_down"]).stored(7), now(100));
     assert_eq!(shown(released.ordered(now(101), &order("lock_down_release"))), "locked");
 }
@@ -200,7 +203,9 @@ fn a_clock_that_was_set_back_leaves_no_more_than_was_ordered() {
 
 #[test]
 fn the_journals_entries_lead_to_the_same_as_the_orders_did() {
-    let ways: [&[&str]; 8] = [
+    let ways: [&[&str]; 10] = [
+        &["unlock 600", "block"],
+        &["unlock 600", "lock"],
         &["unlock", "lock_down", "lock_down_release", "lock"],
         &["unlock 60", "lock_down", "lock_down_release"],
         &["block", "unlock 60", "lock_open 30", "lock_open_release"],
@@ -259,6 +264,23 @@ fn a_schedule_opens_what_is_locked_and_each_occurrence_does_so_once() {
 }
 
 #[test]
+fn no_restart_shortens_a_schedule() {
+    let closes_at = At::from_parts(closing().secs(), 500_000_000).unwrap();
+    let opened = Modes::default().scheduled(now(10), closes_at);
+    let restored = Modes::restored(&opened.stored(7), now(10));
+    assert_eq!(restored.end().map(|end| end.mono), opened.end().map(|end| end.mono));
+}
+
+#[test]
+fn what_shows_the_schedule_again_has_ended_what_was_above_it() {
+    let opened = Modes::default().scheduled(now(10), closing());
+    let until = opened.end().map(|end| end.stored());
+    let above = StoredModes { unlocked_until: Some(StoredEnd { at: None, for_s: 60 }), ..opened.stored(1) };
+    let entry = Changed { seq: 2, to: DoorMode::Unlocked, by: "", until };
+    assert_eq!(replay(&above, entry), opened.stored(2));
+}
+
+#[test]
 fn orders_in_a_schedules_time() {
     let opened = Modes::default().scheduled(now(10), closing());
     let does = |orders: &[&str], s: u64| {
@@ -279,6 +301,9 @@ fn orders_in_a_schedules_time() {
     assert_eq!(opened.unscheduled(None).mode().as_str(), "locked");
     assert_eq!(opened.unscheduled(Some(now(7200).wall)).mode().as_str(), "locked");
     assert_eq!(Modes::default().unscheduled(None), Modes::default());
+    for above in ["unlock 60", "lock_down", "lock_open"] {
+        assert!(!opened.ordered(now(20), &order(above)).unwrap().is_scheduled(), "{above} is above it");
+    }
 }
 
 #[test]

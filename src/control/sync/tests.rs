@@ -179,6 +179,41 @@ fn a_later_snapshot_with_the_name_of_the_one_in_force_is_no_repeat_of_it() {
 }
 
 #[test]
+fn how_far_a_snapshot_has_come_is_what_is_stored_of_it() {
+    let mut s = staged(2);
+    assert_eq!(s.snapshot_progress(), Some((2, 3)));
+    assert_eq!(outcome(&mut s, part(4, 900, "s-1", 3, 3)).0, "stage s-1 3/3");
+    assert_eq!(s.snapshot_progress(), Some((2, 3)), "the third is not on disk yet");
+    s.in_force(at(0), "s-1".into(), position(4, 900));
+    assert_eq!(s.snapshot_progress(), None);
+}
+
+#[test]
+fn a_change_that_is_applied_ends_no_wish_for_more_than_it() {
+    let mut s = session();
+    s.resync(at(0));
+    s.applied(at(0), position(EPOCH, 11));
+    assert_eq!(s.want(), Want::Snapshot);
+    let mut s = session();
+    assert_eq!(outcome(&mut s, changes(EPOCH, 13, 14)).1, "changes");
+    s.applied(at(0), position(EPOCH, 11));
+    assert_eq!(s.want(), Want::Changes, "there are 14");
+    s.applied(at(0), position(EPOCH, 14));
+    assert_eq!(s.want(), Want::Nothing);
+}
+
+#[test]
+fn what_was_refused_counts_until_a_snapshot_is_in_force() {
+    let mut s = staged(2);
+    assert_eq!(s.refused(), 0);
+    s.action_refused();
+    s.action_refused();
+    assert_eq!(s.refused(), 2);
+    s.in_force(at(0), "s-1".into(), Position { rejected: 1, ..position(4, 900) });
+    assert_eq!(s.refused(), 1);
+}
+
+#[test]
 fn a_part_that_was_not_stored_starts_the_snapshot_over() {
     let mut s = staged(1);
     assert_eq!(outcome(&mut s, part(4, 900, "s-1", 2, 3)).0, "stage s-1 2/3");

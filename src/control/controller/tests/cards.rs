@@ -79,6 +79,7 @@ fn an_activation_counts_when_its_entry_is_on_disk_and_is_answered_then() {
     assert_eq!(rig.decided(), "access.granted");
     let done = rig.controller.card_done(3).unwrap();
     assert_eq!((done.status, done.by.as_str(), done.is_override), (Status::Active, "anna (1000)", false));
+    assert_eq!((done.credential.as_str(), rig.controller.card_done(2)), ("c-9", None));
 }
 
 #[test]
@@ -226,6 +227,9 @@ fn changes_of_other_records_leave_the_desks_word() {
     bare.uid = None;
     let taken = Replaced { old: Some(credential("active")), new: Some(Record::Credential(bare)) };
     rig.applied(3, 11, vec![taken]);
+    let shown = rig.controller.credentials(Some(&HolderId::new("m-slow").unwrap()), 0).0;
+    let card = shown.iter().find(|card| card.id.as_str() == "c-9").unwrap();
+    assert_eq!(card.status, Status::Suspended);
     assert_eq!(
         rig.controller.desk.cards.len(),
         1,
@@ -233,6 +237,56 @@ fn changes_of_other_records_leave_the_desks_word() {
     );
     rig.applied(3, 12, Vec::new());
     assert_eq!(rig.controller.desk.cards.len(), 1);
+}
+
+#[test]
+fn a_card_that_central_takes_away_is_none_the_desk_has_a_word_about() {
+    let mut rig = with("active");
+    rig.suspend(1);
+    let said = rig.applied(3, 11, vec![Replaced { old: Some(credential("active")), new: None }]);
+    assert!(said.iter().any(|line| line.ends_with("sync.conflict")), "{said:?}");
+    assert!(rig.controller.desk.cards.is_empty());
+}
+
+#[test]
+fn what_the_desk_is_refused_is_recorded_with_the_card_and_why_it_was_wanted() {
+    let entry = |rig: &mut Rig, event: Event| entries(&rig.handle(event)).remove(0);
+    let refused = |detail: &str, seq: u64, at: &str| {
+        json!({"seq": seq, "at": at, "type": "operator.command", "by": "anna (1000)", "action": "activate",
+            "outcome": "refused", "credential": "c-9", "reason": "new member", "detail": detail})
+    };
+    let (c9, reason) = (CredentialId::new("c-9").unwrap(), Some("new member".to_owned()));
+    let asked = |request| Event::Operator(OperatorEvent { token: 1, by: "anna (1000)".into(), request });
+    let by_id = |credential: CredentialId| {
+        OperatorRequest::Card(CardOrder {
+            credential,
+            holder: HolderId::new("m-slow").unwrap(),
+            status: Status::Active,
+            may_override: false,
+            reason: reason.clone(),
+        })
+    };
+    let at_reader = || OperatorRequest::AwaitCard {
+        id: 1,
+        reader: ReaderId::new("side-in").unwrap(),
+        credential: Some(c9.clone()),
+        may_override: false,
+        reason: reason.clone(),
+        within: Duration::from_secs(30),
+    };
+    let mut rig = with("active");
+    let said = entry(&mut rig, asked(by_id(c9.clone())));
+    assert_eq!(said, refused("it is active already; nothing was changed", 2, START));
+    rig.reader_up();
+    rig.handle(asked(at_reader()));
+    let tap = ReaderEvent::Tap(Uid::parse(SLOW).unwrap());
+    let said = entry(&mut rig, Event::Reader { reader: ReaderId::new("side-in").unwrap(), what: tap });
+    assert_eq!(said, refused("the card at side-in is c-4, not c-9; nothing was changed", 4, START));
+    rig.evening();
+    let said = entry(&mut rig, asked(at_reader()));
+    let why = "it is outside staffed hours; they are next Tue 2026-11-24 09:00:00 CET to 17:00:00; an administrator \
+               can do it now with --override";
+    assert_eq!(said, refused(why, rig.controller.next_seq - 1, "2026-11-23T20:00:00Z"));
 }
 
 fn snapshot(rig: &mut Rig, applied: u64, status: &str) -> Vec<String> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     control::controller::Subject,
-    domain::{CredentialId, HolderId},
+    domain::{CredentialId, HolderId, Status},
     wire::control::explain::Explanation,
 };
 
@@ -78,9 +78,94 @@ fn a_card_is_found_by_its_id_and_an_unknown_one_by_its_tag_alone() {
     assert_eq!(rig.controller.credential_by_tag(&tag).unwrap().0.as_str(), "c-4");
     let stranger = whole(&rig, "entrance", STRANGER, None);
     assert!(stranger.looked_at.credential.is_none() && stranger.looked_at.uid_tag.unwrap().len() == 8);
+    let made_up = "08AABBCC";
+    let rig = with(&[
+        json!({"type": "credential", "id": "c-8", "uid": made_up, "holder": "m-host", "status": "active"}),
+    ]);
+    let random = whole(&rig, "entrance", made_up, None).looked_at;
+    assert_eq!((random.uid_tag, random.credential), (None, None), "whatever central says, it is nobody's");
+}
+
+/// A rig with some more records.
+fn with(records: &[Value]) -> Rig {
+    let mut rig = Rig::new();
+    for value in records {
+        let record = record(value, &rig.hasher).unwrap();
+        rig.controller.index.apply(None, Some(&record));
+    }
+    rig
+}
+
+/// A booking of the host's, on a day of November.
+fn booking(id: &str, day: u8) -> Value {
+    json!({"type": "grant", "id": id, "kind": "room", "holder": "m-host", "zones": ["perimeter"],
+        "starts_at": format!("2026-11-{day:02}T09:00:00Z"), "ends_at": format!("2026-11-{day:02}T10:00:00Z")})
+}
+
+#[test]
+fn of_several_grants_the_one_that_opens_comes_first_and_the_nearest_window_is_told() {
+    let mut empty = booking("g-0", 23);
+    empty["not_before"] = "2026-11-23T12:00:00Z".into();
+    let rig = with(&[booking("g-7", 26), booking("g-8", 25), booking("g-9", 20), booking("g-6", 27), empty]);
+    let now = whole(&rig, "side", HOST, None);
+    let expected =
+        ["g-1 opens", "g-9 no_longer", "g-8 not_yet", "g-7 not_yet", "g-6 not_yet", "g-0 never_opens"];
+    assert_eq!(findings(&now), expected);
+    let next = now.looked_at.next.unwrap();
+    assert_eq!((next.grant.as_str(), next.opens_at), ("g-8", At::parse("2026-11-25T08:30:00Z").unwrap()));
+    let later = whole(&rig, "side", HOST, Some("2026-11-25T09:00:00Z"));
+    assert_eq!(findings(&later)[0], "g-8 opens");
+}
+
+#[test]
+fn what_is_open_and_fails_comes_before_what_is_over() {
+    let mut over = records()[6].clone();
+    over["id"] = "g-0".into();
+    over["starts_at"] = "2026-11-20T09:00:00Z".into();
+    over["ends_at"] = "2026-11-20T10:00:00Z".into();
+    let mut rig = with(&[over]);
+    rig.tap("entrance-in", GUEST);
+    let full = whole(&rig, "entrance", OTHER_GUEST, None);
+    assert_eq!(findings(&full), ["g-3 capacity_reached", "g-0 no_longer"]);
+}
+
+#[test]
+fn a_cache_too_old_for_the_door_is_found_at_the_grant() {
+    let mut rig = Rig::new();
+    rig.later_ms(3_601_000);
+    let stale = whole(&rig, "vault", HOST, None);
     assert_eq!(
-        whole(&rig, "entrance", "08AABBCC", None).looked_at.uid_tag,
-        None,
-        "a random number is nobody's"
+        (stale.answer.reason.as_str(), findings(&stale)),
+        ("cache_stale", vec!["g-1 cache_stale".into()])
     );
+    assert_eq!(findings(&whole(&rig, "vault", SLOW, None)), ["g-4 opens"]);
+}
+
+#[test]
+fn hours_are_told_where_they_are_what_stands_against_it() {
+    let told = |looked_at: &crate::wire::control::explain::LookedAt| {
+        let within = |hours: &Option<crate::wire::control::explain::Hours>| hours.as_ref().map(|h| h.within);
+        (within(&looked_at.staffed), within(&looked_at.building))
+    };
+    for (status, reason) in
+        [(Status::Issued, "credential_not_activated"), (Status::Suspended, "credential_suspended")]
+    {
+        let mut rig = Rig::new();
+        rig.controller.index.set_status("m-host", "c-1", status);
+        let whole = whole(&rig, "side", HOST, None);
+        assert_eq!((whole.answer.reason.as_str(), told(&whole.looked_at)), (reason, (Some(true), None)));
+        let next = whole.looked_at.staffed.unwrap().next.unwrap();
+        assert_eq!(next.0, At::parse("2026-11-24T08:00:00Z").unwrap());
+    }
+    assert_eq!(told(&whole(&Rig::new(), "side", HOST, None).looked_at), (None, None));
+    let hours = [json!({"days": ["mon"], "from": "12:00", "to": "13:00"})];
+    let mut rig = with(&[json!({"type": "policy", "id": "site", "opening_hours": hours})]);
+    rig.controller.settings.doors[1].building_hours_only = true;
+    let shut = whole(&rig, "side", HOST, None);
+    assert_eq!(
+        (shut.answer.reason.as_str(), told(&shut.looked_at)),
+        ("outside_building_hours", (None, Some(false)))
+    );
+    let opens = shut.looked_at.building.unwrap().next.unwrap();
+    assert_eq!(opens.0, At::parse("2026-11-23T11:00:00Z").unwrap());
 }

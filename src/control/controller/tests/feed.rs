@@ -267,3 +267,26 @@ fn sync_is_sent_at_most_once_a_second_however_fast_changes_come() {
     assert_eq!(sent, 5, "100 changes in 5 s");
     assert_eq!(rig.later_ms(1000).tick()[0], "sync 3/110 wants nothing");
 }
+
+/// Grants that are taken out, as the cache says it.
+fn gone(ids: &[&str]) -> Vec<Replaced> {
+    ids.iter().map(|id| Replaced { old: Some(Record::Grant(grant(id))), new: None }).collect()
+}
+
+#[test]
+fn more_than_half_of_what_was_open_or_to_come_gone_at_once_is_said() {
+    let is_said = |said: &[String]| said.iter().any(|line| line.ends_with("sync.mass_removal"));
+    let mut rig = connected();
+    assert!(!is_said(&rig.applied(3, 11, gone(&["g-1", "g-2"]))), "two of four");
+    assert!(is_said(&rig.applied(3, 12, gone(&["g-3", "g-4"]))), "two of two");
+    // Taken out and put again by one message is not gone.
+    let mut rig = connected();
+    let mut again = gone(&["g-1", "g-2", "g-3"]);
+    again.push(Replaced { old: None, new: Some(Record::Grant(grant("g-2"))) });
+    assert!(!is_said(&rig.applied(3, 11, again)));
+    // Nor is what was over anyway: half past ten, and but for the standing one all are.
+    let mut rig = connected();
+    rig.later_ms(90 * 60_000).tick();
+    assert!(!is_said(&rig.applied(3, 11, gone(&["g-1", "g-2", "g-3"]))));
+    assert!(is_said(&rig.applied(3, 12, gone(&["g-4"]))));
+}

@@ -149,3 +149,18 @@ fn a_pulse_of_one_door_says_nothing_of_another_door_of_the_same_alarm() {
     assert_eq!(lock(&rig, "entrance"), crate::domain::LockState::Released);
     assert!(rig.door("vault").fault.is_some());
 }
+
+#[test]
+fn only_its_own_board_s_loss_leaves_nobody_to_say_that_it_is_over() {
+    for (board, is_over) in [("b-1", true), ("b-2", false)] {
+        let mut rig = burning();
+        rig.inputs("b-2", 0);
+        rig.board(board, BoardEvent::Lost { detail: "gone".into() });
+        let said = rig.later_ms(2000).tick();
+        assert_eq!(
+            said.iter().any(|line| line.ends_with("fire.cleared")),
+            is_over,
+            "without {board}: {said:?}"
+        );
+    }
+}

@@ -129,3 +129,41 @@ fn a_stuck_button_is_shown_until_it_is_released() {
     rig.inputs("b-2", 0b00);
     assert_eq!(rig.door("side").fault, None);
 }
+
+#[test]
+fn who_needs_longer_may_hold_the_door_for_longer() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", CLOSED);
+    rig.tap("entrance-in", SLOW);
+    rig.recorded(3);
+    rig.pulsed("b-1", 3);
+    rig.inputs("b-1", OPEN);
+    rig.later_ms(250).tick();
+    assert!(!rig.later_ms(79_000).tick().contains(&"append 6 door.held_open".to_owned()));
+    assert_eq!(json!(rig.door("entrance").alarm), "none");
+    rig.later_ms(10_750).tick();
+    assert_eq!(json!(rig.door("entrance").alarm), "held_open");
+}
+
+#[test]
+fn a_lost_board_ends_what_its_own_inputs_said_and_nothing_else() {
+    let lost = || BoardEvent::Lost { detail: "gone".into() };
+    for (board, expected) in [("b-2", "held_open"), ("b-1", "none")] {
+        let mut rig = released();
+        rig.board_up("b-2", 0b00);
+        rig.inputs("b-1", OPEN);
+        rig.later_ms(250).tick();
+        rig.board(board, lost());
+        rig.later_ms(30_000).tick();
+        assert_eq!(json!(rig.door("entrance").alarm), expected, "without {board}");
+    }
+    for (board, is_stuck) in [("b-1", true), ("b-2", false)] {
+        let mut rig = Rig::new();
+        rig.board_up("b-1", CLOSED);
+        rig.board_up("b-2", 0b00);
+        rig.inputs("b-2", 0b10);
+        rig.board(board, lost());
+        rig.later_ms(60_000).tick();
+        assert_eq!(rig.door("side").fault.is_some(), is_stuck, "without {board}");
+    }
+}

@@ -143,3 +143,15 @@ fn events_that_are_lost_are_recorded_with_their_number() {
     let entry = &entries(&actions)[0];
     assert_eq!((&entry["type"], &entry["count"]), (&json!("journal.overwritten"), &json!(7)));
 }
+
+#[test]
+fn a_broker_that_is_away_is_so_since_it_went_however_often_it_is_tried() {
+    let mut rig = Rig::new();
+    let since = |rig: &Rig| rig.controller.sync_report().since.map(|at| at.to_string());
+    rig.disconnect();
+    assert_eq!(since(&rig), None, "it was never there");
+    rig.connect();
+    rig.later_ms(5000).disconnect();
+    rig.later_ms(5000).disconnect();
+    assert_eq!(since(&rig).as_deref(), Some("2026-11-23T09:00:05Z"));
+}

@@ -14,6 +14,7 @@ mod operator;
 mod passages;
 mod reloads;
 mod remote;
+mod reports;
 mod schedules;
 mod stores;
 mod strikes;

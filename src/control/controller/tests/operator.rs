@@ -83,3 +83,29 @@ fn stopping_says_so_and_releases_nothing() {
     let said = rig.when(Event::Stopping);
     assert_eq!(said, ["note heard", "append 3 controller.stopped", "note checkpoint 3"]);
 }
+
+#[test]
+fn what_was_done_beside_the_controller_is_recorded_with_what_it_was() {
+    let mut rig = Rig::new();
+    let request = OperatorRequest::Beside { action: "backup".into(), detail: "12 records".into() };
+    let actions = rig.handle(Event::Operator(OperatorEvent { token: 1, by: "anna (1000)".into(), request }));
+    let expected = json!({"seq": 2, "at": START, "type": "operator.command", "by": "anna (1000)", "action": "backup",
+        "outcome": "done", "detail": "12 records"});
+    assert_eq!(entries(&actions), [expected]);
+}
+
+#[test]
+fn who_is_turned_away_over_and_over_is_answered_each_time_and_recorded_in_sum() {
+    let mut rig = Rig::new();
+    let mut away = || {
+        let (action, detail) = ("access".into(), "takes a technician".into());
+        let request = OperatorRequest::TurnedAway { uid: 1001, action, door: None, detail };
+        rig.when(Event::Operator(OperatorEvent { token: 7, by: "bo (1001)".into(), request }))
+    };
+    for seq in 2..=6 {
+        assert_eq!(away(), [format!("append {seq} operator.command"), format!("answer 7: done by {seq}")]);
+    }
+    assert_eq!(away(), ["answer 7: done by 6"], "by the last there is");
+    assert_eq!(rig.deadline_ms(), Some(60_000));
+    assert_eq!(rig.later_ms(60_000).tick(), ["append 7 operator.command"]);
+}

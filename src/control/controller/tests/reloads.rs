@@ -239,3 +239,187 @@ fn a_refused_reload_is_recorded_and_shown_until_one_is_taken() {
     let report = rig.controller.status_report(rig.reading()).configuration.unwrap();
     assert_eq!((report.refused, report.loaded_at), (None, At::parse("2026-11-23T09:00:02Z").unwrap()));
 }
+
+fn count(said: &[String], what: &str) -> usize {
+    said.iter().filter(|line| line.ends_with(what)).count()
+}
+
+#[test]
+fn what_is_begun_anew_or_taken_out_is_lost_once_and_nothing_else_is() {
+    let begun = || {
+        let mut rig = Rig::new();
+        rig.board_up("b-1", 1);
+        rig.board_up("b-2", 0);
+        for reader in ["entrance-in", "side-in"] {
+            let what = ReaderEvent::Connected { detail: "up".into() };
+            rig.when(Event::Reader { reader: ReaderId::new(reader).unwrap(), what });
+        }
+        rig
+    };
+    let lost = |said: &[String]| (count(said, "board.lost"), count(said, "reader.lost"));
+    let said = begun().reload(&[], &[], |_| {});
+    assert_eq!(lost(&said), (0, 0), "{said:?}");
+    let said = begun().reload(&["b-1"], &["side-in", "vault-in"], |_| {});
+    assert_eq!(lost(&said), (1, 1), "{said:?}");
+    let mut rig = begun();
+    let said = rig.reload(&[], &[], |settings| {
+        settings.boards.retain(|board| board.id.as_str() == "b-1");
+        settings.readers.retain(|reader| reader.id.as_str() == "entrance-in");
+    });
+    assert_eq!(lost(&said), (1, 1), "{said:?}");
+    let report = rig.controller.status_report(rig.reading());
+    assert_eq!((report.boards.len(), report.boards[0].connected), (1, true));
+    assert_eq!((report.readers.len(), report.readers[0].connected), (1, true));
+    let said = Rig::new().reload(&["b-1"], &["side-in"], |_| {});
+    assert_eq!(lost(&said), (0, 0), "what was never there is not lost: {said:?}");
+}
+
+#[test]
+fn a_reload_that_changes_no_door_disturbs_none() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", 1);
+    rig.order(1, "side", "unlock");
+    rig.recorded(rig.last_seq());
+    rig.pulsed("b-1", ticket(rig.last_seq(), DoorNo(1)));
+    rig.tap("entrance-in", HOST);
+    let seq = rig.last_seq();
+    rig.recorded(seq);
+    rig.pulsed("b-1", seq);
+    rig.inputs("b-1", 0);
+    rig.later_ms(250).tick();
+    let said = rig.later_ms(1000).reload(&[], &[], |_| {});
+    assert!(to_boards(&said).is_empty() && !said.iter().any(|line| line.ends_with(" doors")), "{said:?}");
+    assert_eq!(count(&said, "door.mode_changed"), 0, "{said:?}");
+    rig.later_ms(28_750).tick();
+    assert_eq!(json!(rig.door("entrance").alarm), "held_open", "its time goes on");
+    // What drove a door is known: a door that is locked anyway needs no board to say so.
+    rig.board_up("b-2", 0);
+    let said = rig.order(2, "vault", "lock");
+    assert!(to_boards(&said).is_empty(), "{said:?}");
+}
+
+#[test]
+fn nothing_is_driven_on_a_board_that_is_not_there() {
+    let mut rig = Rig::new();
+    rig.order(1, "side", "unlock");
+    rig.recorded(rig.last_seq());
+    let said = rig.reload(&[], &[], |settings| settings.doors[0].name = "Front".into());
+    assert!(to_boards(&said).is_empty(), "{said:?}");
+    assert!(to_boards(&rig.later_ms(1000).tick()).is_empty());
+    assert_eq!(to_boards(&rig.board_up("b-1", 1)).len(), 1);
+}
+
+#[test]
+fn a_door_that_joins_may_be_driven_by_whoever_had_its_coil_before() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", 1);
+    rig.reload(&[], &[], |settings| {
+        let mut new = settings.doors[1].clone();
+        (new.id, new.coil, new.contact, new.rex) = (DoorId::new("annex").unwrap(), 7, None, None);
+        settings.doors.push(new);
+    });
+    let said = rig.order(1, "annex", "lock");
+    assert!(to_boards(&said).iter().any(|line| line.starts_with("secure b-1/7 ")), "{said:?}");
+}
+
+#[test]
+fn an_alarm_is_over_by_a_reload_only_where_its_input_is_gone() {
+    let mut rig = Rig::new();
+    rig.board_up("b-2", 1 << 7);
+    let said = rig.reload(&[], &[], |_| {});
+    assert_eq!((count(&said, "fire.cleared"), rig.controller.fire.is_raised()), (0, true), "{said:?}");
+    let said = Rig::new().reload(&[], &[], |settings| settings.fire = None);
+    assert_eq!(count(&said, "fire.cleared"), 0, "there was none: {said:?}");
+    // Off for a while under the same input: over. Under another: nobody has said so.
+    for (moved, cleared) in [(false, 1), (true, 0)] {
+        let mut rig = Rig::new();
+        rig.board_up("b-2", 1 << 7);
+        rig.inputs("b-2", 0);
+        rig.reload(&[], &[], |settings| {
+            if moved {
+                settings.fire = Some(input("b-1", 6, false));
+            }
+        });
+        let said = rig.later_ms(2000).tick();
+        assert_eq!(count(&said, "fire.cleared"), cleared, "{said:?}");
+    }
+}
+
+#[test]
+fn what_a_reload_drives_stands_under_its_entry() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", 1);
+    rig.board_up("b-2", 1 << 7);
+    rig.recorded(rig.last_seq());
+    let reload = rig.last_seq() + 1;
+    let said = rig.reload(&[], &[], |settings| {
+        settings.doors[0].release_on_fire = false;
+        settings.doors[1].release_on_fire = true;
+    });
+    let told = to_boards(&said);
+    assert!(told.iter().any(|line| *line == format!("secure b-1/0 #{reload}")), "{said:?}");
+    assert!(told.iter().any(|line| *line == format!("pulse b-1/1 10 s #{reload}: fire")), "{said:?}");
+    assert_eq!(told.len(), 2, "the vault is marked as it was: {said:?}");
+    let mut rig = Rig::new();
+    rig.board_up("b-1", 1);
+    rig.tap("side-in", HOST);
+    rig.recorded(rig.last_seq());
+    let reload = rig.last_seq() + 1;
+    let said = rig.reload(&[], &[], |settings| remove(settings, "side"));
+    assert_eq!(to_boards(&said), [format!("secure b-1/1 #{reload}")]);
+    assert!(said.contains(&format!("note side locked by {reload}")), "{said:?}");
+}
+
+#[test]
+fn who_waits_at_a_door_that_goes_is_turned_away_and_nobody_else() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", 1);
+    rig.board_up("b-2", 0);
+    rig.tap("side-in", HOST);
+    let at_side = rig.last_seq();
+    rig.tap("entrance-in", HOST);
+    rig.order(1, "entrance", "unlock");
+    let said = rig.reload(&[], &[], |settings| remove(settings, "side"));
+    let shown: Vec<&String> = said.iter().filter(|line| line.starts_with("show ")).collect();
+    assert_eq!(shown, ["show NotNow at side-in"]);
+    assert_eq!(count(&said, "access.not_taken"), 1, "{said:?}");
+    let said = rig.recorded(rig.last_seq());
+    assert_eq!(to_boards(&said).len(), 2, "who tapped at the entrance, and its mode: {said:?}");
+    assert!(!said.iter().any(|line| line.contains(&format!("#{at_side}:"))), "{said:?}");
+}
+
+#[test]
+fn a_button_that_is_another_is_not_stuck_and_one_that_stays_still_is() {
+    for (moved, is_stuck) in [(false, true), (true, false)] {
+        let mut rig = Rig::new();
+        rig.board_up("b-2", 0);
+        rig.inputs("b-2", 0b10);
+        rig.later_ms(60_000).tick();
+        rig.reload(&[], &[], |settings| {
+            if moved {
+                settings.doors[1].rex = Some(RexSettings { input: input("b-2", 5, false), unlocks: false });
+            }
+        });
+        assert_eq!(rig.door("side").fault.is_some(), is_stuck);
+    }
+}
+
+#[test]
+fn a_schedule_that_is_taken_out_locks_its_door_and_one_that_stays_does_not() {
+    let always = crate::domain::Schedule(vec![crate::domain::Interval::ALWAYS]);
+    let mut rig = Rig::new();
+    rig.board_up("b-1", 1);
+    let said = rig.reload(&[], &[], |settings| settings.doors[1].unlock_schedule = Some(always));
+    assert_eq!(count(&said, "door.mode_changed"), 0, "{said:?}");
+    let said = rig.later_ms(1000).tick();
+    assert_eq!((count(&said, "door.mode_changed"), rig.door("side").mode), (1, DoorMode::Unlocked));
+    rig.recorded(rig.last_seq());
+    let said = rig.reload(&[], &[], |settings| settings.doors[1].name = "Side".into());
+    assert_eq!(
+        (count(&said, "door.mode_changed"), rig.door("side").mode),
+        (0, DoorMode::Unlocked),
+        "{said:?}"
+    );
+    let said = rig.reload(&[], &[], |settings| settings.doors[1].unlock_schedule = None);
+    assert_eq!((count(&said, "door.mode_changed"), rig.door("side").mode), (1, DoorMode::Locked), "{said:?}");
+}

@@ -205,3 +205,15 @@ fn before_it_stops_it_ends_strikes_that_their_board_would_not() {
     rig.board("b-2", BoardEvent::Secured { ticket: ticket(6, DoorNo(2)) });
     assert!(!rig.controller.is_closing());
 }
+
+#[test]
+fn no_pulse_lasts_longer_than_is_reckoned_with() {
+    let rig = Rig::new();
+    let now = rig.controller.now(rig.reading());
+    let until = rig.controller.longest_pulse(now, crate::control::index::DoorNo(0));
+    assert_eq!(
+        until.since(now.mono),
+        Duration::from_millis(15_500),
+        "for who needs longer, and a little more"
+    );
+}

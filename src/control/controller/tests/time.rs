@@ -167,3 +167,14 @@ fn a_clock_set_back_an_hour_moves_neither_a_released_door_nor_a_timed_mode() {
     assert!(undisturbed.iter().any(|line| line.starts_with("30 s: secure b-1/1")), "{undisturbed:?}");
     assert_eq!(run(true), undisturbed);
 }
+
+#[test]
+fn who_was_let_in_on_a_booking_that_is_gone_is_forgotten_after_a_month() {
+    for (days, expected) in [(29, false), (31, true)] {
+        let came = At::parse(START).unwrap().plus_s(-days * 86_400);
+        let mut let_in = LetIn::default();
+        let_in.add("b-9".parse().unwrap(), "m-guest".parse().unwrap(), came);
+        let rig = Rig::from(Start { let_in, ..Start::default() });
+        assert_eq!(short(&rig.started).contains(&"forget b-9".to_owned()), expected, "after {days} days");
+    }
+}

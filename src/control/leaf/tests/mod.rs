@@ -358,3 +358,31 @@ fn grants_nobody_takes_are_not_remembered_without_end() {
     assert_eq!(said.len(), 100 - PENDING_MAX);
     assert_eq!(leaf.step(at(9000), &RULES, Input::Tick).len(), PENDING_MAX);
 }
+
+#[test]
+fn a_warning_that_would_come_with_the_opening_is_none() {
+    let rules = LeafRules { pre_alarm: RULES.held_open, ..RULES };
+    let mut leaf = Leaf::default();
+    let mut facts = Vec::new();
+    for (ms, input) in
+        [SHUT, (1, released(7, 5000)), (2, Input::Opened), (300, Input::Tick), (20_000, Input::Tick)]
+    {
+        facts.extend(leaf.step(at(ms), &rules, input));
+    }
+    assert_eq!(facts, [Fact::Taken { of: 7 }, Fact::WentOpen]);
+}
+
+#[test]
+fn a_button_that_is_pressed_too_late_explains_no_door_that_has_shut_again() {
+    let pressed = |ms| {
+        facts(&[
+            SHUT,
+            (100, Input::Opened),
+            (400, Input::Closed),
+            (ms, Input::ExitPressed { until: at(ms + 5000) }),
+            (ms + 6000, Input::Tick),
+        ])
+    };
+    assert!(!pressed(600).contains(&Fact::Forced));
+    assert!(pressed(5000).contains(&Fact::Forced));
+}
