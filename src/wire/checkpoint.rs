@@ -18,17 +18,20 @@ use crate::domain::{At, ControllerId};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
+    /// Whose journal it is.
     pub controller: ControllerId,
     /// The journal's UUID.
     pub journal: String,
     /// The event it is made at, and that event's hash.
     pub seq: u64,
+    /// In hexadecimal.
     #[serde(with = "hex")]
     pub hash: Digest,
     /// When it was signed.
     pub at: At,
     /// The device's public key (Ed25519, base64url).
     pub key: String,
+    /// Over the canonical JSON of all the rest (Ed25519, base64url).
     pub signature: String,
 }
 

@@ -178,6 +178,7 @@ pub enum Answer {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
+    /// `failed`, `usage`, `not_permitted` or `not_found`: which exit status it is.
     pub code: Code,
     /// One sentence: what failed, on what, why, what to do.
     pub message: String,
@@ -217,19 +218,30 @@ impl Refusal {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatusReport {
+    /// This box's name.
     pub controller: ControllerId,
+    /// The daemon's.
     pub version: String,
+    /// The site's, by its IANA name.
     pub time_zone: Zone,
+    /// By the box's own clock.
     pub now: At,
+    /// When the daemon was started.
     pub started_at: At,
+    /// Whether that clock may be believed.
     pub clock: ClockReport,
+    /// How far central and this box agree.
     pub sync: SyncReport,
+    /// How far the journal is on disk, and at central.
     pub journal: JournalReport,
     /// Left out by a daemon that does not know it yet.
     #[serde(default)]
     pub store: StoreReport,
+    /// In the configuration's order, as the next two are.
     pub doors: Vec<DoorReport>,
+    /// Card readers.
     pub readers: Vec<ReaderReport>,
+    /// I/O boards.
     pub boards: Vec<BoardReport>,
     /// Left out where no `[fire]` is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -244,12 +256,15 @@ pub struct StatusReport {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailingReport {
+    /// Such as `metrics`.
     pub part: String,
+    /// How often, and why.
     pub restarts: RestartsReport,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationReport {
+    /// When it was read.
     pub loaded_at: At,
     /// The last attempt to read the file again, where nothing of it was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -258,7 +273,9 @@ pub struct ConfigurationReport {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RefusedReport {
+    /// When that was.
     pub at: At,
+    /// What is wrong with the file, with line and column.
     pub error: String,
 }
 
@@ -266,11 +283,13 @@ pub struct RefusedReport {
 pub struct FireReport {
     /// The doors are released.
     pub raised: bool,
+    /// Since when; left out while there is no alarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<At>,
     /// What the input reads; left out while its board is lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<bool>,
+    /// The one its input is on.
     pub board: BoardId,
     /// The doors it releases.
     pub doors: Vec<DoorId>,
@@ -278,7 +297,9 @@ pub struct FireReport {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClockReport {
+    /// How far bookings may go by it (rules, "The clock").
     pub trust: ClockTrust,
+    /// Why, as a sentence.
     pub detail: String,
 }
 
@@ -299,6 +320,7 @@ pub struct JournalReport {
 pub struct SyncReport {
     /// Connected to the broker.
     pub connected: bool,
+    /// Its URL, without a login.
     pub broker: String,
     /// Since when (not) connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -306,12 +328,19 @@ pub struct SyncReport {
     /// Why not connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Of the feed: central began a new list so many times. 0: there was none yet.
     pub epoch: u64,
+    /// The last change that is applied.
     pub applied: u64,
+    /// What central is asked for: `nothing`, `changes` or `snapshot`.
     pub want: String,
+    /// Records refused since the last snapshot.
     pub rejected: u64,
+    /// How many there are here.
     pub credentials: u64,
+    /// How many there are here.
     pub grants: u64,
+    /// Over all records, in hexadecimal: the same as central's when both have the same.
     pub digest: String,
     /// When central was last heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -335,18 +364,27 @@ pub struct SyncReport {
 pub struct CertificateReport {
     /// `controller`, `authority` (that signed the broker's) or `broker`.
     pub certificate: String,
+    /// Until when it holds.
     pub not_after: At,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DoorReport {
+    /// Its id.
     pub door: DoorId,
+    /// What people call it.
     pub name: String,
+    /// Those it lies in.
     pub zones: Vec<ZoneId>,
+    /// The one its strike is on.
     pub board: BoardId,
+    /// ONVIF's DoorMode.
     pub mode: DoorMode,
+    /// What the lock does, as far as the board confirms it.
     pub lock: LockState,
+    /// What the contact reads; `unknown` where there is none, or its board is lost.
     pub contact: Contact,
+    /// ONVIF's DoorAlarm.
     pub alarm: DoorAlarm,
     /// What its board does not confirm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -358,25 +396,35 @@ pub struct DoorReport {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LastPassage {
+    /// When.
     pub at: At,
+    /// Who; left out of a technician's command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<HolderId>,
+    /// By which card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReaderReport {
+    /// Its id.
     pub reader: ReaderId,
+    /// The door it stands at.
     pub door: DoorId,
+    /// Of whoever taps there.
     pub direction: Direction,
+    /// `pn532`, `pcsc` or `osdp`.
     pub driver: String,
+    /// It answers.
     pub connected: bool,
+    /// Since when it does, or does not; left out where it never did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<At>,
     /// Which device, or why it is lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// When the last card was held to it, since the daemon started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_tap: Option<At>,
     /// What became of the last tap.
@@ -399,9 +447,11 @@ pub struct ReaderReport {
 /// How often a reader that keeps failing was started over: a row of restarts, none an hour after the one before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RestartsReport {
+    /// How many there were.
     pub count: u64,
     /// When the first was.
     pub since: At,
+    /// When the last was.
     pub last: At,
     /// Why the last was.
     pub last_error: String,
@@ -409,26 +459,38 @@ pub struct RestartsReport {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BoardReport {
+    /// Its id.
     pub board: BoardId,
+    /// Where it is, as configured.
     pub url: String,
+    /// It answers.
     pub connected: bool,
+    /// Since when it does, or does not; left out where it never did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<At>,
+    /// Which device, or why it is lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CredentialReport {
+    /// Central's id of the card.
     pub id: CredentialId,
+    /// Whose it is.
     pub holder: HolderId,
+    /// What it is now.
     pub status: Status,
+    /// Before that it opens nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<At>,
+    /// From then on it opens nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<At>,
+    /// What central calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// The strike and the door's times are longer for this card.
     pub extended_time: bool,
     /// The first 8 hex digits of the UID's keyed hash, as in events; left out when a later credential has its UID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -440,15 +502,22 @@ pub struct CredentialReport {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GrantReport {
+    /// Central's id of the grant.
     pub id: GrantId,
+    /// What it is for.
     pub kind: Kind,
+    /// Who has it.
     pub holder: HolderId,
+    /// Doors it names; left out where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub doors: Vec<DoorId>,
+    /// Zones it names; left out where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<ZoneId>,
+    /// The booking it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub booking: Option<BookingId>,
+    /// How many the room holds, the host included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
     /// Open at the instant asked about.
@@ -456,6 +525,7 @@ pub struct GrantReport {
     /// The window as computed: of a schedule the occurrence that is open, or the next one. Left out: unbounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opens_at: Option<At>,
+    /// The window's end, which is not part of it. Left out: unbounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closes_at: Option<At>,
     /// It never opens (narrowing or notice leave nothing).
@@ -464,6 +534,7 @@ pub struct GrantReport {
     /// It opens by a weekly schedule.
     #[serde(default)]
     pub scheduled: bool,
+    /// It opens a door that is locked down or blocked.
     pub override_lockdown: bool,
 }
 
@@ -473,6 +544,7 @@ pub struct LogReport {
     /// Left out where nothing was changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
+    /// A level, or one for each module.
     pub now: String,
     /// And after the next start, unless that is told otherwise.
     pub at_start: String,
@@ -480,8 +552,11 @@ pub struct LogReport {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandDone {
+    /// Which.
     pub door: DoorId,
+    /// A name of the wire's commands, such as `lock_down`.
     pub action: String,
+    /// `done`.
     pub outcome: String,
     /// The journal entry of the command.
     pub seq: u64,
@@ -490,6 +565,8 @@ pub struct CommandDone {
 /// One of several doors where it was not done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandFailed {
+    /// Which.
     pub door: DoorId,
+    /// Why it was not done there.
     pub error: Refusal,
 }

@@ -13,4 +13,5 @@ mod blocks;
 mod book;
 mod central;
 mod commands;
+mod fields;
 mod reference;

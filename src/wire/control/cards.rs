@@ -47,18 +47,25 @@ pub struct AwaitsCard {
 /// It is done, and on disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CardDone {
+    /// Which card.
     pub credential: CredentialId,
+    /// Whose it is.
     pub holder: HolderId,
     /// What it is now.
     pub status: Status,
+    /// `done`.
     pub outcome: String,
+    /// Who did it, with their uid.
     pub by: String,
+    /// Outside staffed hours, by an administrator.
     #[serde(rename = "override")]
     pub is_override: bool,
     /// The journal entry.
     pub seq: u64,
+    /// Before that it opens nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<At>,
+    /// From then on it opens nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<At>,
 }
@@ -66,8 +73,11 @@ pub struct CardDone {
 /// That a card's status is the desk's, until central says something of the card again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AtDesk {
+    /// Who did it, with their uid.
     pub by: String,
+    /// When.
     pub at: At,
+    /// Outside staffed hours, by an administrator.
     #[serde(rename = "override")]
     pub is_override: bool,
     /// Its entry in the journal.

@@ -42,9 +42,13 @@ pub enum ReaderNews {
 /// A tap, with the card's UID.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct CardSeen {
+    /// When.
     pub at: At,
+    /// Where.
     pub reader: ReaderId,
+    /// The door that reader stands at.
     pub door: DoorId,
+    /// Of whoever taps there.
     pub direction: Direction,
     /// In the order of bytes that the reader's `uid_order` settles, in upper-case hexadecimal.
     pub uid: String,
@@ -56,11 +60,15 @@ pub struct CardSeen {
     pub random: bool,
     /// `granted` or `denied`: what became of it.
     pub decision: String,
+    /// A word of the rules, such as `in_window`.
     pub reason: String,
+    /// Which card; left out of one that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialId>,
+    /// Whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<HolderId>,
+    /// The grant that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
     /// Whose it would be the other way round; left out when it is somebody's as it was read.

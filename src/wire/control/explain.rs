@@ -25,21 +25,31 @@ pub struct ExplainQuery {
 /// `explain --json` prints this, without `site`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExplainReport {
+    /// The door asked about.
     pub door: DoorId,
+    /// Of whoever taps there.
     pub direction: Direction,
+    /// The instant asked about.
     pub at: At,
     /// `granted` or `denied`.
     pub decision: String,
+    /// A word of the rules, such as `in_window`.
     pub reason: String,
+    /// The row of the rules' table that decided.
     pub row: u8,
+    /// Which card; left out of one that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialId>,
+    /// Whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<HolderId>,
+    /// The grant that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
+    /// The window's begin, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opens_at: Option<At>,
+    /// The window's end, which is not part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closes_at: Option<At>,
 }

@@ -33,10 +33,14 @@ pub struct VerifyQuery {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VerifyReport {
+    /// Its UUID.
     pub journal: String,
+    /// How many are kept.
     pub events: u64,
+    /// The first `seq` that is kept; left out of an empty journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<u64>,
+    /// The last `seq`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<u64>,
     /// The last event's hash: note it elsewhere, and a rewritten journal is noticed.
@@ -75,12 +79,19 @@ pub struct Chunk {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackupDone {
+    /// Whose store it is.
     pub controller: String,
+    /// The file's size.
     pub bytes: u64,
+    /// Of the feed.
     pub epoch: u64,
+    /// The last change that is in it.
     pub applied: u64,
+    /// How many are in it.
     pub credentials: u64,
+    /// How many are in it.
     pub grants: u64,
+    /// When it was made.
     pub at: At,
 }
 

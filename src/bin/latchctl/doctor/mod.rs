@@ -56,7 +56,9 @@ pub enum Grade {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// What was looked at, such as `clock`.
     pub check: &'static str,
+    /// How well it is.
     pub grade: Grade,
     /// What was found.
     pub finding: String,

@@ -37,12 +37,18 @@ use trial::{Bench, Ended};
 /// What came of a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
+    /// Such as `strike`, `contact_opens`.
     pub step: &'static str,
+    /// Left out of a board's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub door: Option<DoorId>,
+    /// Which part it is about, in words.
     pub title: String,
+    /// What came of it.
     pub result: Result,
+    /// What was seen, or why it failed.
     pub detail: String,
+    /// When it ended.
     pub at: At,
     /// Inputs that changed meanwhile.
     pub changes: Vec<Seen>,
@@ -80,9 +86,13 @@ impl Result {
 /// An input that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Seen {
+    /// When.
     pub at: At,
+    /// Which board's.
     pub board: BoardId,
+    /// Its number there, from 0.
     pub input: u8,
+    /// What it reads since.
     pub on: bool,
 }
 
