@@ -185,10 +185,28 @@ fn sync_shows_the_place_and_resync_brings_a_snapshot() {
     let mark = site.central().mark();
     site.ask(&["sync", "resync"]);
     site.at_central(mark, "sync.snapshot_applied");
+    let (mark, before) = (site.central().mark(), site.ask(&["sync"]));
+    let waited = site.ask(&["sync", "resync", "--wait"]);
+    site.at_central(mark, "sync.snapshot_applied");
+    assert_eq!((&waited["want"], &waited["digest"]), (&json!("nothing"), &before["digest"]));
     eventually("agreement with central", || {
         let seen = site.central().last_sync()?;
         (seen.want == "nothing" && seen.digest == site.central().digest()).then_some(())
     });
+}
+
+#[test]
+fn a_snapshot_that_does_not_come_in_time_is_no_success_and_still_comes_later() {
+    let (mut site, _) = with_anna();
+    let mark = site.central().mark();
+    site.lose_broker();
+    let said = site.ctl(&["sync", "resync", "--wait", "--within", "1s"]);
+    assert_eq!((said.code, said.out.as_str()), (1, ""), "{said:?}");
+    let broker = site.ask(&["sync"])["broker"].as_str().unwrap().to_owned();
+    let sentence = format!("no snapshot is in force after 1 s: not connected to {broker}");
+    assert!(said.err.contains(&sentence), "{}", said.err);
+    site.broker.start();
+    site.at_central(mark, "sync.snapshot_applied");
 }
 
 #[test]

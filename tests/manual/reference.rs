@@ -82,6 +82,7 @@ const AT_A_SITE: &[&[&str]] = &[
     &["sync"],
     &["sync", "--json"],
     &["sync", "resync"],
+    &["sync", "resync", "--wait"],
     &["monitor"],
     &["completions", "csh"],
 ];

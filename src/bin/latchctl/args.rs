@@ -413,7 +413,14 @@ pub enum JournalVerb {
 pub enum SyncVerb {
     /// Asks central for a snapshot of everything
     #[command(after_help = help::RESYNC)]
-    Resync,
+    Resync {
+        /// Return only when all of it is in force
+        #[arg(long)]
+        wait: bool,
+        /// How long that is waited for (90s, 20m); exit status 1 if it takes longer
+        #[arg(long, value_name = "TIME", value_parser = moment::seconds, requires = "wait", default_value = "10m")]
+        within: u32,
+    },
 }
 
 #[cfg(test)]

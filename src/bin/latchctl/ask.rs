@@ -2,6 +2,7 @@
 
 mod desk;
 mod explain;
+mod resync;
 
 use std::path::PathBuf;
 
@@ -117,9 +118,10 @@ impl Session {
             Verb::Doctor { .. } | Verb::Completions { .. } | Verb::Man { .. } => Ok(()),
             Verb::Log { level } => self.single(Request::Log { filter: level }, text::sync::log),
             Verb::Sync { verb: None } => self.single(Request::Sync, text::sync::sync),
-            Verb::Sync { verb: Some(SyncVerb::Resync) } => {
+            Verb::Sync { verb: Some(SyncVerb::Resync { wait: false, .. }) } => {
                 self.single(Request::SyncResync, text::sync::asked)
             }
+            Verb::Sync { verb: Some(SyncVerb::Resync { within, .. }) } => self.resync(within),
         }
     }
 

@@ -39,6 +39,8 @@ pub enum Failure {
     Usage(String),
     #[error("{failed} of {asked} {what}; each says why in its place")]
     Some { failed: u64, asked: u64, what: &'static str },
+    #[error("{what} after {within_s} s: {place}; it goes on without this command (latchctl sync)")]
+    StillWaited { what: &'static str, within_s: u32, place: String },
     #[error("cannot compare with {}: {why}", .path.display())]
     Checkpoints { path: PathBuf, why: String },
     #[error("cannot read standard input: {0}")]
@@ -80,6 +82,7 @@ impl Failure {
             Failure::EnoughSeen => 0,
             Failure::Unreadable(_)
             | Failure::Some { .. }
+            | Failure::StillWaited { .. }
             | Failure::File { .. }
             | Failure::Told
             | Failure::Checkpoints { .. }

@@ -98,8 +98,10 @@ Examples:
 pub const RESYNC: &str = "\
 Doors go on from what is there until all of the snapshot is in.
 
-Example:
-  latchctl sync resync";
+Examples:
+  latchctl sync resync
+  latchctl sync resync --wait
+  latchctl sync resync --wait --within 1h";
 
 pub const COMPLETIONS: &str = "\
 Examples:

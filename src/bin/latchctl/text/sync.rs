@@ -9,7 +9,7 @@ use super::{
 };
 
 pub fn sync(report: &SyncReport, site: &Site, style: Style) -> String {
-    let snapshot = report.snapshot.map(|(stored, all)| format!("{stored} of {all} parts stored"));
+    let snapshot = parts(report);
     pairs(
         &[
             ("broker", link(report, site)),
@@ -72,6 +72,25 @@ pub fn endings(report: &SyncReport, site: &Site) -> Vec<(Tone, String)> {
             (tone, format!("the {}'s certificate {when} ({day}): renew it", one.certificate))
         })
         .collect()
+}
+
+fn parts(report: &SyncReport) -> Option<String> {
+    report.snapshot.map(|(stored, all)| format!("{stored} of {all} parts stored"))
+}
+
+/// How far a snapshot that is waited for has come, in a few words.
+pub fn place(report: &SyncReport) -> String {
+    let unreached = || match &report.detail {
+        Some(why) => format!("not connected to {}: {}", report.broker, tame(why)),
+        None => format!("not connected to {}", report.broker),
+    };
+    let absent = || if report.connected { "central has not begun".to_owned() } else { unreached() };
+    parts(report).unwrap_or_else(absent)
+}
+
+/// After `sync resync --wait`.
+pub fn arrived(report: &SyncReport, site: &Site, style: Style) -> String {
+    format!("the snapshot is in force\n\n{}", sync(report, site, style))
 }
 
 /// After `sync resync`.
@@ -219,6 +238,21 @@ mod tests {
         insta::assert_snapshot!(all.join("\n"), @r"
         a snapshot has been asked for; latchctl sync shows it arrive
         a snapshot will be asked for as soon as the broker is reached
+        ");
+    }
+
+    #[test]
+    fn how_far_a_snapshot_has_come_is_its_parts_or_why_there_are_none() {
+        let mut report = samples::failing().sync;
+        let mut said = vec![place(&report)];
+        report.snapshot = None;
+        said.push(place(&report));
+        report.connected = true;
+        said.push(place(&report));
+        insta::assert_snapshot!(said.join("\n"), @r"
+        4 of 12 parts stored
+        not connected to mqtts://broker.example:8883: connection refused
+        central has not begun
         ");
     }
 
