@@ -1,8 +1,10 @@
 //! Central's commands: at most once, in their time, recorded, answered.
 
+use std::collections::BTreeSet;
+
 use super::{super::doors::ticket, *};
 use crate::{
-    control::index::DoorNo,
+    control::{Reload, index::DoorNo},
     domain::DoorMode,
     wire::{
         command::{Command, Unread, command},
@@ -332,4 +334,37 @@ fn what_was_answered_when_a_connection_ended_is_answered_again_on_the_next_until
     assert_eq!(results(&rig.connect()), ["result cmd-7 Done"], "it may have gone with the connection");
     rig.disconnect();
     assert_eq!(results(&rig.later_ms(300_000).connect()), [""; 0]);
+}
+
+#[test]
+fn at_a_box_without_doors_a_star_means_none() {
+    let mut rig = up();
+    let mut settings = Box::new(rig.controller.settings.clone());
+    settings.doors.clear();
+    settings.readers.clear();
+    let reload = Reload::Taken { settings, boards: BTreeSet::new(), readers: BTreeSet::new() };
+    rig.when(Event::Reload(reload));
+    let said = rig.ordered("cmd-7", "lock_down", "*");
+    assert_eq!(results(&said), ["result cmd-7 Refused: unknown_door"]);
+}
+
+/// Whoever reads the journal tells refusals apart by these words.
+#[test]
+fn why_a_command_was_rejected_is_recorded_in_the_words_of_the_wire() {
+    let mut rig = up();
+    rig.ordered("cmd-1", "block", "side");
+    let mut reason = |id: &str, action: &str, door: &str| {
+        let message = message(id, action, door);
+        let event = Event::Uplink(UplinkEvent::Command { token: 9, message: read(&message, false) });
+        let mut actions = rig.handle(event);
+        let remembered = CacheEvent::Remembered { id: CommandId::new(id).unwrap() };
+        actions.extend(rig.handle(Event::Cache(remembered)));
+        let all = entries(&actions);
+        let rejected = all.iter().find(|entry| entry["type"] == "command.rejected");
+        rejected.map(|entry| entry["reason"].clone())
+    };
+    assert_eq!(reason("cmd-2", "access", "side"), Some(json!("door_blocked")));
+    assert_eq!(reason("cmd-3", "explode", "side"), Some(json!("unknown_action")));
+    assert_eq!(reason("cmd-4", "access", "attic"), Some(json!("unknown_door")));
+    assert_eq!(reason("cmd-5", "access", "entrance"), None);
 }

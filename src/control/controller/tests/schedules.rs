@@ -150,3 +150,20 @@ fn who_may_pass_a_blocked_door_passes_it_as_the_first_of_its_schedule_too() {
     assert!(opened.iter().any(|line| line.starts_with("pulse b-1/0")), "{opened:?}");
     assert_eq!(mode(&rig), "blocked");
 }
+
+#[test]
+fn who_leaves_opens_no_door_that_waits_for_the_first_who_comes() {
+    for (direction, expected) in [(Direction::Out, "locked"), (Direction::In, "unlocked")] {
+        let mut rig = scheduled(60, true);
+        rig.controller.settings.readers[0].direction = direction;
+        rig.tap("entrance-in", HOST);
+        rig.recorded(rig.controller.next_seq - 1);
+        assert_eq!(mode(&rig), expected, "{direction:?}");
+    }
+    // Nor does anybody where none is waited for.
+    let mut rig = scheduled(60, false);
+    rig.order(1, "entrance", "lock");
+    rig.tap("entrance-in", HOST);
+    rig.recorded(rig.controller.next_seq - 1);
+    assert_eq!(mode(&rig), "locked");
+}

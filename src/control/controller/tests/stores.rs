@@ -112,3 +112,23 @@ fn after_a_loss_commands_are_refused_that_may_have_been_taken_before_it() {
     let taken = rig.uplink(UplinkEvent::Command { token: 2, message: issued("cmd-2", 61) });
     assert_eq!(taken, ["remember cmd-2"]);
 }
+
+#[test]
+fn a_cache_that_could_not_be_opened_at_the_start_is_failing_since_then() {
+    let known = Known { closed: Some("no permission".into()), ..Known::default() };
+    let rig = Rig::from(Start { known, ..Start::default() });
+    assert_eq!(store(&rig), ("failing".into(), Some("no permission".into())));
+    let since = |rig: &Rig| rig.controller.status_report(rig.reading()).store.since;
+    assert_eq!(since(&rig), At::parse(START).ok());
+    assert_eq!(since(&Rig::new()), None, "nothing has happened to it");
+}
+
+#[test]
+fn how_many_events_central_has_beyond_ours_is_recorded() {
+    let mut rig = Rig::new();
+    rig.connect();
+    rig.recorded(1);
+    let message = Ok(Ack { journal: JOURNAL.into(), through: 6 });
+    let said = entries(&rig.handle(Event::Uplink(UplinkEvent::Ack { message })));
+    assert_eq!((&said[0]["type"], &said[0]["count"]), (&json!("store.recovered"), &json!(5)));
+}

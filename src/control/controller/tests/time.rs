@@ -178,3 +178,25 @@ fn who_was_let_in_on_a_booking_that_is_gone_is_forgotten_after_a_month() {
         assert_eq!(short(&rig.started).contains(&"forget b-9".to_owned()), expected, "after {days} days");
     }
 }
+
+#[test]
+fn that_central_was_heard_in_the_future_counts_for_a_few_seconds_of_it() {
+    for (ahead_s, stale) in [(5, false), (6, true)] {
+        let heard = Heard { central_at: Some(At::parse(START).unwrap().plus_s(ahead_s)) };
+        let rig = Rig::from(Start { heard, ..Start::default() });
+        assert_eq!(rig.controller.sync_report().stale, stale, "{ahead_s} s ahead");
+    }
+}
+
+#[test]
+fn a_door_is_stale_after_its_time_and_not_at_it() {
+    let mut rig = Rig::new();
+    rig.later_ms(HOUR_MS);
+    assert_eq!(
+        tap(&mut rig, "vault-in", HOST),
+        "in_window",
+        "an hour, as configured, is not longer than that"
+    );
+    rig.later_ms(1000);
+    assert_eq!(tap(&mut rig, "vault-in", HOST), "cache_stale");
+}
