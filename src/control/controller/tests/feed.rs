@@ -290,3 +290,30 @@ fn more_than_half_of_what_was_open_or_to_come_gone_at_once_is_said() {
     assert!(!is_said(&rig.applied(3, 11, gone(&["g-1", "g-2", "g-3"]))));
     assert!(is_said(&rig.applied(3, 12, gone(&["g-4"]))));
 }
+
+#[test]
+fn a_snapshot_that_was_built_for_the_doors_of_before_a_reload_is_for_those_of_now() {
+    let mut rig = connected();
+    let mut index = Index::new(settings().places());
+    let side =
+        json!({"type": "grant", "id": "g-9", "kind": "standing", "holder": "m-slow", "doors": ["side"]});
+    for value in [records()[3].clone(), side] {
+        index.apply(None, Some(&record(&value, &rig.hasher).unwrap()));
+    }
+    let mut changed = Box::new(rig.controller.settings.clone());
+    changed.doors.remove(0);
+    changed.readers.remove(0);
+    let (boards, readers) = Default::default();
+    let reload = crate::control::Reload::Taken { settings: changed, boards, readers };
+    rig.when(Event::Reload(reload));
+    let in_force = Staged::InForce {
+        id: "s-1".into(),
+        position: Position { epoch: 3, applied: 11, ..Position::default() },
+        index: Box::new(index),
+        conflicts: Vec::new(),
+        removal: crate::control::Removal::default(),
+    };
+    cache(&mut rig, CacheEvent::Staged(in_force));
+    assert!(rig.tap("side-in", SLOW)[0].ends_with("access.granted"));
+    assert!(rig.tap("vault-in", SLOW)[0].ends_with("access.denied"));
+}

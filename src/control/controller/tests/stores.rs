@@ -132,3 +132,15 @@ fn how_many_events_central_has_beyond_ours_is_recorded() {
     let said = entries(&rig.handle(Event::Uplink(UplinkEvent::Ack { message })));
     assert_eq!((&said[0]["type"], &said[0]["count"]), (&json!("store.recovered"), &json!(5)));
 }
+
+#[test]
+fn the_newest_signature_is_the_one_that_is_told() {
+    use crate::wire::checkpoint::{Checkpoint, Place};
+    let mut rig = Rig::new();
+    assert_eq!(rig.controller.checkpoint(), None);
+    let (controller, at) = (ControllerId::new("oslo-1").unwrap(), At::parse(START).unwrap());
+    let place = Place { controller, journal: JOURNAL.into(), seq: 1, hash: digest(), at };
+    let signed = Checkpoint::sign(place, &ed25519_dalek::SigningKey::from_bytes(&[7; 32]));
+    rig.when(Event::Journal(JournalEvent::Checkpoint(signed.clone())));
+    assert_eq!(rig.controller.checkpoint(), Some(&signed));
+}
