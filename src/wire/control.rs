@@ -16,8 +16,9 @@ pub mod cards;
 mod commissioning;
 mod envelope;
 pub mod explain;
+mod hardware;
 pub mod permission;
-
+mod rights;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -32,14 +33,13 @@ pub use self::{
     },
     envelope::Envelope,
     explain::{ExplainQuery, ExplainReport},
+    hardware::{BoardReport, DoorReport, LastPassage, ReaderReport, RestartsReport},
+    rights::{CredentialReport, GrantReport},
     stores::{
         BackupBegun, BackupDone, Chunk, RestoreChunk, RestoreDone, StoreReport, VerifyQuery, VerifyReport,
     },
 };
-use crate::domain::{
-    At, BoardId, BookingId, ClockTrust, Contact, ControllerId, CredentialId, Direction, DoorAlarm, DoorId,
-    DoorMode, GrantId, HolderId, Kind, LockState, ReaderId, Status, Zone, ZoneId,
-};
+use crate::domain::{At, BoardId, ClockTrust, ControllerId, CredentialId, DoorId, HolderId, ReaderId, Zone};
 
 /// The version of this protocol.
 pub const PROTOCOL: u32 = 1;
@@ -366,176 +366,6 @@ pub struct CertificateReport {
     pub certificate: String,
     /// Until when it holds.
     pub not_after: At,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DoorReport {
-    /// Its id.
-    pub door: DoorId,
-    /// What people call it.
-    pub name: String,
-    /// Those it lies in.
-    pub zones: Vec<ZoneId>,
-    /// The one its strike is on.
-    pub board: BoardId,
-    /// ONVIF's DoorMode.
-    pub mode: DoorMode,
-    /// What the lock does, as far as the board confirms it.
-    pub lock: LockState,
-    /// What the contact reads; `unknown` where there is none, or its board is lost.
-    pub contact: Contact,
-    /// ONVIF's DoorAlarm.
-    pub alarm: DoorAlarm,
-    /// What its board does not confirm.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
-    /// Who was last let in, and when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<LastPassage>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LastPassage {
-    /// When.
-    pub at: At,
-    /// Who; left out of a technician's command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holder: Option<HolderId>,
-    /// By which card.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<CredentialId>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReaderReport {
-    /// Its id.
-    pub reader: ReaderId,
-    /// The door it stands at.
-    pub door: DoorId,
-    /// Of whoever taps there.
-    pub direction: Direction,
-    /// `pn532`, `pcsc` or `osdp`.
-    pub driver: String,
-    /// It answers.
-    pub connected: bool,
-    /// Since when it does, or does not; left out where it never did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<At>,
-    /// Which device, or why it is lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// When the last card was held to it, since the daemon started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_tap: Option<At>,
-    /// What became of the last tap.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_reason: Option<String>,
-    /// It is spoken to in clear text, though it could do better: who has the cable can say any card.
-    #[serde(default)]
-    pub insecure: bool,
-    /// It says that it was opened or taken off the wall.
-    #[serde(default)]
-    pub tamper: bool,
-    /// What else it says is wrong with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
-    /// Left out when it was not started over within the last hour.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restarts: Option<RestartsReport>,
-}
-
-/// How often a reader that keeps failing was started over: a row of restarts, none an hour after the one before.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RestartsReport {
-    /// How many there were.
-    pub count: u64,
-    /// When the first was.
-    pub since: At,
-    /// When the last was.
-    pub last: At,
-    /// Why the last was.
-    pub last_error: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BoardReport {
-    /// Its id.
-    pub board: BoardId,
-    /// Where it is, as configured.
-    pub url: String,
-    /// It answers.
-    pub connected: bool,
-    /// Since when it does, or does not; left out where it never did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<At>,
-    /// Which device, or why it is lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CredentialReport {
-    /// Central's id of the card.
-    pub id: CredentialId,
-    /// Whose it is.
-    pub holder: HolderId,
-    /// What it is now.
-    pub status: Status,
-    /// Before that it opens nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub valid_from: Option<At>,
-    /// From then on it opens nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub valid_until: Option<At>,
-    /// What central calls it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// The strike and the door's times are longer for this card.
-    pub extended_time: bool,
-    /// The first 8 hex digits of the UID's keyed hash, as in events; left out when a later credential has its UID.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uid_tag: Option<String>,
-    /// The status is the desk's, not central's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub desk: Option<cards::AtDesk>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct GrantReport {
-    /// Central's id of the grant.
-    pub id: GrantId,
-    /// What it is for.
-    pub kind: Kind,
-    /// Who has it.
-    pub holder: HolderId,
-    /// Doors it names; left out where there are none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub doors: Vec<DoorId>,
-    /// Zones it names; left out where there are none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub zones: Vec<ZoneId>,
-    /// The booking it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub booking: Option<BookingId>,
-    /// How many the room holds, the host included.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub capacity: Option<u32>,
-    /// Open at the instant asked about.
-    pub active: bool,
-    /// The window as computed: of a schedule the occurrence that is open, or the next one. Left out: unbounded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opens_at: Option<At>,
-    /// The window's end, which is not part of it. Left out: unbounded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub closes_at: Option<At>,
-    /// It never opens (narrowing or notice leave nothing).
-    #[serde(default)]
-    pub empty: bool,
-    /// It opens by a weekly schedule.
-    #[serde(default)]
-    pub scheduled: bool,
-    /// It opens a door that is locked down or blocked.
-    pub override_lockdown: bool,
 }
 
 /// What is logged.

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use latchd::domain::{Contact, DoorAlarm, DoorMode, Kind, LockState, Status};
 
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 10] = [
     "src/wire/control.rs",
     "src/wire/control/cards.rs",
     "src/wire/control/commissioning.rs",
     "src/wire/control/explain.rs",
+    "src/wire/control/hardware.rs",
+    "src/wire/control/rights.rs",
     "src/wire/control/stores.rs",
     "src/wire/checkpoint.rs",
     "src/bin/latchctl/doctor/mod.rs",

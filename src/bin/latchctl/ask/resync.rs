@@ -1,6 +1,6 @@
 //! A snapshot that is waited for, with how far it has come.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use latchd::{
     drivers::clock,
@@ -9,7 +9,6 @@ use latchd::{
         outgoing::Want,
     },
 };
-use serde_json::Value;
 
 use super::{Session, typed};
 use crate::{client::Patience, failure::Failure, progress::Progress, text};
@@ -25,7 +24,7 @@ impl Session {
         let mut progress = Progress::begin("waiting for a snapshot");
         let mut answer = self.done(Request::SyncResync, Patience::Prompt)?;
         let report = loop {
-            let report = self.read(&answer)?;
+            let report: SyncReport = typed(answer.clone())?;
             if !waits(&report) {
                 break report;
             }
@@ -34,7 +33,8 @@ impl Session {
                 return Err(Failure::StillWaited { what: "no snapshot is in force", within_s, place });
             }
             progress.tell(&place);
-            thread::sleep(EVERY);
+            // Nothing comes unasked; a daemon that goes is noticed at once.
+            self.client.has_news_within(EVERY)?;
             answer = self.done(Request::Sync, Patience::Prompt)?;
         };
         drop(progress);
@@ -42,10 +42,6 @@ impl Session {
             None => self.out.json(&answer),
             Some(site) => self.out.text(&text::sync::arrived(&report, &site, self.style)),
         }
-    }
-
-    fn read(&self, answer: &Value) -> Result<SyncReport, Failure> {
-        typed(answer.clone())
     }
 }
 

@@ -423,3 +423,18 @@ fn a_schedule_that_is_taken_out_locks_its_door_and_one_that_stays_does_not() {
     let said = rig.reload(&[], &[], |settings| settings.doors[1].unlock_schedule = None);
     assert_eq!((count(&said, "door.mode_changed"), rig.door("side").mode), (1, DoorMode::Locked), "{said:?}");
 }
+
+#[test]
+fn a_schedule_that_is_taken_out_beneath_a_lockdown_leaves_the_lockdown_under_the_reloads_entry() {
+    let always = crate::domain::Schedule(vec![crate::domain::Interval::ALWAYS]);
+    let mut rig = Rig::new();
+    rig.board_up("b-1", 1);
+    rig.reload(&[], &[], |settings| settings.doors[1].unlock_schedule = Some(always));
+    rig.later_ms(1000).tick();
+    rig.recorded(rig.last_seq());
+    rig.order(1, "side", "lock_down");
+    let reload = rig.last_seq() + 1;
+    let said = rig.reload(&[], &[], |settings| settings.doors[1].unlock_schedule = None);
+    assert_eq!((count(&said, "door.mode_changed"), rig.door("side").mode), (0, DoorMode::LockedDown));
+    assert_eq!(to_boards(&said), [format!("secure b-1/1 #{reload}")], "{said:?}");
+}

@@ -65,7 +65,7 @@ fn nothing_is_tried_while_the_fire_alarm_is_raised() {
     let mut rig = Rig::new();
     rig.board_up("b-2", 1 << 7);
     let (said, entries) = asks(&mut rig, OperatorRequest::Test { of: door("entrance") });
-    assert_eq!(entries[0]["outcome"], "refused");
+    assert_eq!((&entries[0]["outcome"], &entries[0]["door"]), (&json!("refused"), &json!("entrance")));
     assert!(said[1].starts_with("answer 9: the fire alarm is raised"), "{said:?}");
 }
 
@@ -81,12 +81,15 @@ fn what_is_not_there_is_said_and_not_recorded() {
 fn the_plan_names_coils_inputs_and_what_the_inputs_read() {
     let mut rig = Rig::new();
     rig.board_up("b-1", 0b01);
+    rig.controller.settings.boards[1].url = "modbus+tcp://y".into();
     let reading = rig.reading();
     let plan = rig.controller.wiring_report(reading, &door("side"), "anna (1000)", 7);
     // Its strike is on one board, its contact and button on the other.
     let boards: Vec<(&str, bool)> = plan.boards.iter().map(|b| (b.board.as_str(), b.connected)).collect();
     assert_eq!(boards, [("b-1", true), ("b-2", false)]);
     assert_eq!(plan.boards[0].on, [0]);
+    let urls: Vec<&str> = plan.boards.iter().map(|b| b.url.as_str()).collect();
+    assert_eq!(urls, ["modbus+tcp://x", "modbus+tcp://y"]);
     let side = &plan.doors[0];
     assert_eq!((side.board.as_str(), side.coil, side.strike_ms), ("b-1", 1, 5000));
     assert!(side.contact.as_ref().is_some_and(|c| c.board.as_str() == "b-2" && c.input == 0 && c.invert));
