@@ -64,6 +64,8 @@ pub struct Door {
     rex: Option<bool>,
     /// The last pulse that was asked for and has not ended.
     pulse: Option<u64>,
+    /// The last that the board confirmed and has not said the end of: another that failed since says nothing about it.
+    running: Option<u64>,
     /// Until then a pulse may run of which nothing is known: of before a restart, or one the board did not confirm.
     strange_until: Option<Mono>,
     pub last: Option<Passed>,
@@ -140,7 +142,7 @@ impl Door {
             return false;
         }
         let may_be_driven = self.strange_until.is_some_and(|until| now < until);
-        let is_driven = self.pulse.is_some() || self.lock == LockState::Released || may_be_driven;
+        let is_driven = self.last_pulse().is_some() || self.lock == LockState::Released || may_be_driven;
         if self.drive == Drive::Rest && !is_driven {
             return false;
         }
@@ -188,7 +190,7 @@ impl Door {
     /// The leaf has moved as the strike waited for: it is dropped, unless a mode keeps the door open, or it is driven
     /// for somebody who came since.
     pub fn relock(&mut self, now: Mono) {
-        let is_driven = self.pulse.is_some_and(|pulse| pulse < self.moved_seq);
+        let is_driven = self.last_pulse().is_some_and(|pulse| pulse < self.moved_seq);
         if self.drive == Drive::Rest && is_driven {
             self.drive = Drive::Closing { ticket: self.moved_seq, at: now };
         }
@@ -198,7 +200,8 @@ impl Door {
     /// wired. What a mode or the alarm wants goes on as soon as there is a board to do it.
     pub fn rewired(&mut self, now: Mono) -> bool {
         let may_be_driven = self.strange_until.take().is_some_and(|until| now < until);
-        let is_driven = self.pulse.take().is_some() || self.lock != LockState::Secure || may_be_driven;
+        let is_driven = self.last_pulse().is_some() || self.lock != LockState::Secure || may_be_driven;
+        (self.pulse, self.running) = (None, None);
         match &mut self.drive {
             Drive::Held { renew_at, .. } => *renew_at = now,
             Drive::Closing { .. } => self.drive = Drive::Rest,
@@ -244,14 +247,14 @@ impl Door {
         }
     }
 
-    /// The board switched the coil off.
-    pub fn secured(&mut self, ticket: u64) {
+    /// The board switched the coil off. `is_to_come` tells of a pulse whether it was asked for after that, and the board
+    /// has yet to do it.
+    pub fn secured(&mut self, ticket: u64, is_to_come: impl Fn(u64) -> bool) {
         if matches!(self.drive, Drive::Closing { ticket: own, .. } if own == ticket) {
             self.drive = Drive::Rest;
         }
-        self.strange_until = None;
-        // A pulse sent after it may have been confirmed only later.
-        if self.pulse.is_none_or(|last| last < ticket) {
+        (self.strange_until, self.running) = (None, None);
+        if !self.pulse.is_some_and(is_to_come) {
             self.pulse = None;
             self.lock = LockState::Secure;
         }
@@ -303,8 +306,13 @@ impl Door {
         self.pulse = Some(ticket);
     }
 
+    fn last_pulse(&self) -> Option<u64> {
+        self.pulse.or(self.running)
+    }
+
     /// Returns whether a fault has ended.
-    pub fn pulsed(&mut self) -> bool {
+    pub fn pulsed(&mut self, ticket: u64) -> bool {
+        self.running = Some(ticket);
         self.lock = LockState::Released;
         self.fault.take().is_some()
     }
@@ -328,7 +336,8 @@ impl Door {
         if matches!(self.drive, Drive::Held { .. }) {
             self.again(ticket, now);
         }
-        if self.pulse.is_none_or(|last| last == ticket) {
+        self.running.take_if(|running| *running == ticket);
+        if self.last_pulse().is_none_or(|last| last == ticket) {
             self.pulse = None;
             self.lock = LockState::Secure;
         }
@@ -339,7 +348,7 @@ impl Door {
         if let Drive::Held { renew_at, .. } = &mut self.drive {
             *renew_at = now;
         }
-        if self.pulse.is_none() {
+        if self.last_pulse().is_none() {
             self.lock = LockState::Secure;
         }
     }

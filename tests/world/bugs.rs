@@ -3,12 +3,13 @@
 use hardware_sim::world::{Invariant, Plan, Planted, run_many};
 
 /// What each breaks. The first within the fixed seeds is looked at; one that breaks several is caught by any of them.
-const CAUGHT: [(Planted, &[Invariant]); 24] = [
+const CAUGHT: [(Planted, &[Invariant]); 25] = [
     (Planted::AcknowledgesBeforeTheDisk, &[Invariant::OnDiskFirst]),
     (Planted::ReleasesBeforeTheDisk, &[Invariant::RecordedFirst]),
     (Planted::ForgetsToSayLate, &[Invariant::RecordedFirst]),
     (Planted::ForgetsToSecure, &[Invariant::EndsInTime]),
     (Planted::DrivesForTooLong, &[Invariant::EndsInTime]),
+    (Planted::TakesDrivenForSecure, &[Invariant::LockIsAsSaid]),
     (Planted::OpensTheNextDoor, &[Invariant::Warranted]),
     (Planted::IgnoresTheButton, &[Invariant::ExitsWait]),
     (Planted::IgnoresTheFire, &[Invariant::FireReleases]),

@@ -8,7 +8,10 @@ use std::{
 
 use latchd::{
     control::{CacheCommand, Note},
-    domain::{At, ClockTrust, DoorMode, Entry, EntryKind, entry::ClockNote},
+    domain::{
+        At, ClockTrust, DoorMode, Entry, EntryKind, LockState,
+        entry::{ClockNote, OperatorCommand},
+    },
     wire::{
         command::{CommandResult, Outcome},
         control::GrantQuery,
@@ -53,6 +56,8 @@ pub struct Seen {
     pub kept_open: [Option<Duration>; 4],
     pub shut_since: [Option<Duration>; 4],
     pub mode_seq: [u64; 4],
+    /// By which entry it was last ordered to lock, in this run.
+    pub lock_seq: [u64; 4],
     /// Every change of a mode there ever was has a stamp; those whose entries are there still, by their numbers.
     pub last_stamp: u64,
     pub changes: BTreeMap<u64, (u64, usize, DoorMode)>,
@@ -152,11 +157,19 @@ impl World {
                     self.seen.owed.retain(|_, (owed, _)| *owed != n);
                 }
             }
+            EntryKind::OperatorCommand(OperatorCommand {
+                action, outcome: "done", door: Some(door), ..
+            }) if action == "lock" => {
+                self.note_lock(entry.seq, door.as_str());
+            }
             EntryKind::FireRaised { .. } => self.seen.fire = true,
             EntryKind::FireCleared { .. } => self.seen.fire = false,
-            EntryKind::CommandExecuted { id, door, .. } => {
+            EntryKind::CommandExecuted { id, door, action, .. } => {
                 self.seen.heard = Some(self.mono);
                 self.check_executed(id.as_str(), door.clone());
+                if let Some(door) = door.as_ref().filter(|_| action == "lock") {
+                    self.note_lock(entry.seq, door);
+                }
             }
             EntryKind::CommandRejected { reason, door, .. } => {
                 // Refused by its doors, or because there is none of that name: it was central's, and in time.
@@ -166,6 +179,12 @@ impl World {
                 self.counts.note(&format!("refused: {reason}"));
             }
             _ => {}
+        }
+    }
+
+    fn note_lock(&mut self, seq: u64, door: &str) {
+        if let Some(n) = site::DOORS.iter().position(|(id, ..)| *id == door) {
+            self.seen.lock_seq[n] = seq;
         }
     }
 
@@ -322,6 +341,12 @@ impl World {
         let reports = self.controller.door_reports();
         for (door, report) in reports.iter().enumerate() {
             let (_, n, coil) = site::DOORS[door];
+            let is_driven = self.boards[n].is_well(now) && self.boards[n].is_known_driven(coil, now);
+            self.verdicts.demand(
+                Invariant::LockIsAsSaid,
+                !(is_driven && report.lock == LockState::Secure),
+                || format!("{} is said to be secure, and its strike is driven", report.door),
+            );
             if report.mode.is_open() || self.seen.fire && door != site::NOT_ON_FIRE {
                 (self.seen.kept_open[door], self.seen.shut_since[door]) = (Some(now), None);
                 continue;

@@ -14,6 +14,7 @@ pub enum Invariant {
     ExitsWait,
     FireReleases,
     StartDrives,
+    LockIsAsSaid,
     NoGap,
     RightChain,
     OneEntryADecision,
@@ -35,13 +36,14 @@ pub enum Invariant {
 }
 
 impl Invariant {
-    pub const ALL: [Invariant; 24] = [
+    pub const ALL: [Invariant; 25] = [
         Invariant::Warranted,
         Invariant::RecordedFirst,
         Invariant::EndsInTime,
         Invariant::ExitsWait,
         Invariant::FireReleases,
         Invariant::StartDrives,
+        Invariant::LockIsAsSaid,
         Invariant::NoGap,
         Invariant::RightChain,
         Invariant::OneEntryADecision,
@@ -72,6 +74,7 @@ impl Invariant {
             Invariant::ExitsWait => "a request to exit waits for nothing",
             Invariant::FireReleases => "a fire alarm releases the doors so marked, at once",
             Invariant::StartDrives => "a start drives no strike",
+            Invariant::LockIsAsSaid => "no lock is said to be secure while its strike is driven",
             Invariant::NoGap => "the journal has no gap, and no number twice",
             Invariant::RightChain => "each entry at central continues the chain of the one before",
             Invariant::OneEntryADecision => "a decision has one entry, no more and no less",

@@ -58,6 +58,17 @@ impl Board {
         self.driven(coil, now).is_some_and(|driven| driven.asked < then)
     }
 
+    /// Whether a strike is driven by a pulse it has confirmed, the end of which it will tell.
+    #[must_use]
+    pub fn is_known_driven(&self, coil: u8, now: Duration) -> bool {
+        self.is_driven(coil, now) && self.running.contains_key(&coil)
+    }
+
+    /// The driver will say nothing more of what it drives there.
+    pub fn forget(&mut self, coil: u8) {
+        self.running.remove(&coil);
+    }
+
     /// Whether it has done as it was told for long enough that nothing waits to be tried again.
     #[must_use]
     pub fn is_well(&self, now: Duration) -> bool {
@@ -116,7 +127,7 @@ impl Board {
         match *command {
             _ if self.fails => {
                 self.note_trouble(now);
-                self.running.remove(&coil_of(command));
+                self.doubt(command);
                 failed(command, "read back as it was not asked")
             }
             BoardCommand::Pulse { ticket, coil, .. } => {
@@ -128,6 +139,17 @@ impl Board {
                 self.running.remove(&coil);
                 BoardEvent::Secured { ticket }
             }
+        }
+    }
+
+    /// The end of the pulse before it is said all the same, when what it may have done is over; of one that was to be
+    /// switched off nothing more is.
+    fn doubt(&mut self, command: &BoardCommand) {
+        let coil = coil_of(command);
+        if let BoardCommand::Secure { .. } = command {
+            self.forget(coil);
+        } else if let (Some((_, due)), Some(driven)) = (self.running.get_mut(&coil), self.coils.get(&coil)) {
+            *due = driven.until + LOOK_AFTER;
         }
     }
 

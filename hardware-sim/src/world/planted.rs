@@ -29,6 +29,8 @@ pub enum Planted {
     /// Switching a lock off is asked of nobody, and counts as done.
     ForgetsToSecure,
     DrivesForTooLong,
+    /// One confirmation in twenty is taken for that of a switching off.
+    TakesDrivenForSecure,
     /// Another door's coil.
     OpensTheNextDoor,
     IgnoresTheButton,
@@ -62,12 +64,13 @@ pub enum Planted {
 }
 
 impl Planted {
-    pub const ALL: [Planted; 24] = [
+    pub const ALL: [Planted; 25] = [
         Planted::AcknowledgesBeforeTheDisk,
         Planted::ReleasesBeforeTheDisk,
         Planted::ForgetsToSayLate,
         Planted::ForgetsToSecure,
         Planted::DrivesForTooLong,
+        Planted::TakesDrivenForSecure,
         Planted::OpensTheNextDoor,
         Planted::IgnoresTheButton,
         Planted::IgnoresTheFire,
@@ -106,6 +109,11 @@ impl World {
                 if self.lot.one_in(20) =>
             {
                 None
+            }
+            (Planted::TakesDrivenForSecure, Event::Board { board, what: BoardEvent::Pulsed { ticket } })
+                if self.lot.one_in(20) =>
+            {
+                Some(Event::Board { board, what: BoardEvent::Secured { ticket } })
             }
             (
                 Planted::AppliesReplays,
@@ -226,7 +234,7 @@ impl World {
             | (Planted::IgnoresTheFire, BoardCommand::Pulse { warrant: Warrant::Fire, .. }) => None,
             (Planted::ForgetsToSecure, BoardCommand::Secure { ticket, coil }) => {
                 let n = usize::from(ticket >> 48 >= 2);
-                let _coil = coil;
+                self.boards[n].forget(coil);
                 self.board_says(n, BoardEvent::Secured { ticket });
                 None
             }

@@ -167,7 +167,9 @@ impl World {
     /// What each door's mode was last, by what is left on both disks.
     fn last_modes(&self) -> [Option<DoorMode>; 4] {
         std::array::from_fn(|n| {
-            let recorded = self.seen.changes.values().filter(|(_, door, _)| *door == n);
+            // One that the journal had to drop is in the cache, if anywhere.
+            let kept = self.seen.changes.iter().filter(|(seq, _)| !self.journal.was_dropped(**seq));
+            let recorded = kept.map(|(_, change)| change).filter(|(_, door, _)| *door == n);
             let recorded = recorded.map(|(stamp, _, mode)| (*stamp, *mode)).max_by_key(|(stamp, _)| *stamp);
             let id = site::door_id(n);
             let state = &self.cache.state;
@@ -200,7 +202,7 @@ impl World {
         seen.holds.retain(|seq, _| *seq <= last);
         seen.marked.retain(|seq| *seq <= last);
         seen.changes.retain(|seq, _| *seq <= last);
-        (seen.owed, seen.asked) = Default::default();
+        (seen.owed, seen.asked, seen.lock_seq) = Default::default();
         // Strikes that were held open end by themselves.
         (seen.kept_open, seen.shut_since, seen.fire) = ([None; 4], [None; 4], false);
         if damaged {

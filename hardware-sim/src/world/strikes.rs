@@ -22,6 +22,8 @@ struct Reason {
     hold: Duration,
     /// A mode's pulse is renewed on the one entry; others drive once.
     is_mode: bool,
+    /// Somebody ordered it, with no card.
+    is_order: bool,
 }
 
 impl World {
@@ -106,6 +108,10 @@ impl World {
         self.verdicts.demand(Invariant::Warranted, !is_shut, || {
             format!("entry {seq} opens door {door}, which is {} since", mode.as_str())
         });
+        let locked = self.seen.lock_seq[door];
+        self.verdicts.demand(Invariant::Warranted, !reason.is_order || seq > locked, || {
+            format!("entry {seq} opens door {door}, which entry {locked} locked since")
+        });
     }
 
     /// What an entry may open.
@@ -114,19 +120,19 @@ impl World {
         match &entry.kind {
             EntryKind::AccessGranted(passage) => {
                 let hold = self.seen.holds.get(&seq).copied().unwrap_or(site::STRIKE);
-                Some(Reason { door: passage.door.to_string(), hold, is_mode: false })
+                Some(Reason { door: passage.door.to_string(), hold, is_mode: false, is_order: false })
             }
             EntryKind::OperatorCommand(ordered)
                 if ordered.action == "access" && ordered.outcome == "done" =>
             {
                 let door = ordered.door.as_ref()?.to_string();
-                Some(Reason { door, hold: site::STRIKE, is_mode: false })
+                Some(Reason { door, hold: site::STRIKE, is_mode: false, is_order: true })
             }
             EntryKind::CommandExecuted { door: Some(door), action, .. } if action == "access" => {
-                Some(Reason { door: door.clone(), hold: site::STRIKE, is_mode: false })
+                Some(Reason { door: door.clone(), hold: site::STRIKE, is_mode: false, is_order: true })
             }
             EntryKind::ModeChanged { door, to, .. } if to.is_open() => {
-                Some(Reason { door: door.to_string(), hold: HELD_PULSE, is_mode: true })
+                Some(Reason { door: door.to_string(), hold: HELD_PULSE, is_mode: true, is_order: false })
             }
             _ => None,
         }

@@ -1,6 +1,6 @@
 //! The end of a run: pulses that only we would end are ended, and the journal says that it was told to stop.
 
-use super::{Controller, doors::entry_of};
+use super::{Controller, pulses::entry_of};
 use crate::{
     control::{event::Note, index::DoorNo},
     domain::{EntryKind, Now},

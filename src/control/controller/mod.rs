@@ -14,6 +14,7 @@ mod load;
 mod measured;
 mod orders;
 mod presence;
+mod pulses;
 mod queries;
 mod reloads;
 mod remote;
@@ -142,16 +143,6 @@ enum Who {
     Central(CommandId),
 }
 
-/// A pulse that was asked of a board.
-#[derive(Debug)]
-struct Pulse {
-    door: DoorNo,
-    reader: Option<ReaderId>,
-    asker: Option<Asker>,
-    /// The board has confirmed it.
-    confirmed: bool,
-}
-
 /// A link as people ask about it.
 #[derive(Debug, Clone, Default)]
 struct Link {
@@ -219,7 +210,7 @@ pub struct Controller {
     boards: BTreeMap<crate::domain::BoardId, Link>,
     inputs: BTreeMap<crate::domain::BoardId, Inputs>,
     waiting: BTreeMap<u64, Waiting>,
-    pulses: BTreeMap<u64, Pulse>,
+    pulses: BTreeMap<u64, pulses::Pulse>,
     /// Under what strikes were switched off before the daemon stops.
     closing_by: Option<u64>,
     fire: Fire,

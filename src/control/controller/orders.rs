@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Asker, Controller, Pulse, Waiting, Wanted, Who};
+use super::{Asker, Controller, Waiting, Wanted, Who, pulses::Pulse};
 use crate::{
     control::{
         door::{Due, HELD_PULSE},
@@ -17,7 +17,7 @@ use crate::{
         leaf::Input,
         modes::{self, BY_SCHEDULE, Modes},
     },
-    domain::{DoorAction, DoorId, DoorMode, DoorOrder, EntryKind, Now, OrderRefusal},
+    domain::{DoorAction, DoorId, DoorMode, DoorOrder, EntryKind, Now, OrderRefusal, ReaderId},
     wire::stored::StoredModes,
 };
 
@@ -51,8 +51,12 @@ impl Controller {
                 let hold = settings.map_or_else(Default::default, |d| d.strike);
                 self.wait(now, seq, door, Wanted::Passage { hold, reader: None }, asker);
             }
-            DoorAction::Lock
-            | DoorAction::Unlock
+            DoorAction::Lock => {
+                // It keeps nobody out who has a card, but is the last word over an order to let somebody in.
+                self.overtake(now, door, |reader| reader.is_none());
+                self.change_mode(now, door, modes, by, seq, asker);
+            }
+            DoorAction::Unlock
             | DoorAction::Block
             | DoorAction::Unblock
             | DoorAction::LockDown
@@ -90,7 +94,7 @@ impl Controller {
         let seq = if changes { self.record_mode(now, door, from, by) } else { cause };
         // Who is let in although it is shut comes after that, and is not overtaken by what changes beneath.
         if changes && matches!(to, DoorMode::LockedDown | DoorMode::Blocked) {
-            self.overtake(now, door);
+            self.overtake(now, door, |_| true);
         }
         if !to.is_open() {
             return self.lock_now(now, door, seq, asker);
@@ -102,9 +106,12 @@ impl Controller {
         }
     }
 
-    /// Who was let in a moment ago, and whose entry is not on disk yet, comes too late: the door stays shut.
-    fn overtake(&mut self, now: Now, door: DoorNo) {
-        let is_passage = |w: &Waiting| w.door == door && matches!(w.wanted, Wanted::Passage { .. });
+    /// Who was let in a moment ago, and whose entry is not on disk yet, comes too late: the door stays shut. `which` is
+    /// told at which reader it was, if at any.
+    fn overtake(&mut self, now: Now, door: DoorNo, which: impl Fn(Option<&ReaderId>) -> bool) {
+        let is_passage = |w: &Waiting| {
+            w.door == door && matches!(&w.wanted, Wanted::Passage { reader, .. } if which(reader.as_ref()))
+        };
         let overtaken: Vec<u64> =
             self.waiting.iter().filter(|(_, w)| is_passage(w)).map(|(seq, _)| *seq).collect();
         for of in overtaken {
@@ -195,8 +202,7 @@ impl Controller {
     pub(super) fn drive(&mut self, door: DoorNo, due: Due, asker: Option<Asker>) {
         match due {
             Due::Pulse { seq, warrant } => {
-                let pulse = Pulse { door, reader: None, asker, confirmed: false };
-                self.pulse(seq, pulse, HELD_PULSE, warrant);
+                self.pulse(seq, Pulse::new(door, None, asker), HELD_PULSE, warrant);
             }
             Due::Secure { ticket } => self.secure(ticket, door, asker),
         }

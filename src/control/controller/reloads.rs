@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Asker, Controller, Link, Wanted, doors::ticket};
+use super::{Asker, Controller, Link, Wanted, pulses::ticket};
 use crate::{
     control::{
         door::Door,
@@ -154,17 +154,7 @@ impl Controller {
     /// for nothing any more.
     fn switch_off(&mut self, now: Now, door: DoorNo, settings: &DoorSettings, why: &str) {
         self.turn_away(now, door, settings, why);
-        let pulses: Vec<u64> =
-            self.pulses.iter().filter(|(_, pulse)| pulse.door == door).map(|(ticket, _)| *ticket).collect();
-        for ticket in pulses {
-            let Some(pulse) = self.pulses.remove(&ticket) else { continue };
-            if let Some(reader) = pulse.reader {
-                self.feedback(&reader, Feedback::Fault);
-            }
-            if let Some(Asker { who, .. }) = pulse.asker {
-                self.answer(who, Err(format!("the door was not confirmed to be driven: {why}")));
-            }
-        }
+        self.end_pulses(door, why);
         let Some(state) = self.door(door) else { return };
         let (slot, was_driven, had_fault) = (state.slot, state.rewired(now.mono), state.fault.take());
         if had_fault.is_some() {

@@ -1,6 +1,6 @@
 //! The fire alarm: on b-2, it releases the entrance (b-1) and the vault (b-2), and not the side door.
 
-use super::{super::doors::ticket, *};
+use super::{super::pulses::ticket, *};
 use crate::control::index::DoorNo;
 
 const ALARM: u64 = 1 << 7;

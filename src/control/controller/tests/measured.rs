@@ -1,6 +1,6 @@
 //! What the controller shows to who watches it from afar.
 
-use super::{super::doors::ticket, *};
+use super::{super::pulses::ticket, *};
 use crate::{
     control::index::DoorNo,
     domain::Reason,

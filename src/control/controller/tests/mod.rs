@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{Controller, JournalEnd, Known, Restored, doors::entry_of};
+use super::{Controller, JournalEnd, Known, Restored, pulses::entry_of};
 use crate::{
     control::{
         Action, Applied, BoardCommand, BoardEvent, CacheCommand, CacheEvent, Event, Inputs, JournalCommand,

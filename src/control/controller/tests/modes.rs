@@ -377,6 +377,20 @@ fn who_was_let_in_before_a_lockdown_and_waits_for_the_disk_comes_too_late() {
 }
 
 #[test]
+fn a_lock_is_the_last_word_over_an_access_that_was_ordered_before_it() {
+    let mut rig = connected();
+    rig.access(1, "entrance");
+    rig.access(2, "side");
+    let said = rig.order(3, "entrance", "lock");
+    assert_eq!(
+        said,
+        ["append 5 operator.command", "answer 1: another order closed the door before it was opened"]
+    );
+    let said = rig.recorded(5);
+    assert_eq!(said, ["pulse b-1/1 5 s #4: recorded 5", "answer 3: done by 5"]);
+}
+
+#[test]
 fn a_pulse_of_before_a_restart_and_one_that_may_have_been_driven_end_with_a_lockdown() {
     let journal = JournalEnd { id: JOURNAL.into(), seq: 7, ..JournalEnd::default() };
     let start = || Start { journal: journal.clone(), ..Start::default() };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{super::doors::ticket, *};
+use super::{super::pulses::ticket, *};
 use crate::{
     control::{Reload, index::DoorNo},
     domain::DoorMode,

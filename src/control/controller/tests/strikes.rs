@@ -1,7 +1,7 @@
 //! Strikes, contacts, buttons and boards.
 
-use super::{super::doors::ticket, *};
-use crate::control::index::DoorNo;
+use super::{super::pulses::ticket, *};
+use crate::control::{index::DoorNo, settings::RelockOn};
 
 /// Input 0 of b-1 is the entrance's contact, input 1 its button.
 const CLOSED: u64 = 0b01;
@@ -156,6 +156,46 @@ fn a_pulse_superseded_by_a_later_one_leaves_nothing_behind() {
     assert_eq!(rig.controller.pulses.keys().map(|ticket| entry_of(*ticket)).collect::<Vec<_>>(), [other]);
 }
 
+/// The leaf moves while the next one's entry is on its way to the disk: the strike is dropped for the last by a later
+/// number, and driven for the next by an earlier one.
+#[test]
+fn who_waits_for_the_disk_while_the_strike_is_dropped_behind_the_last_is_let_in_and_told() {
+    let mut rig = Rig::new();
+    rig.controller.settings.doors[0].relock_on = RelockOn::Close;
+    rig.board_up("b-1", CLOSED);
+    let last = opened(&mut rig);
+    rig.pulsed("b-1", last);
+    rig.later_ms(500).inputs("b-1", OPEN);
+    rig.later_ms(500).tick();
+    rig.tap("entrance-in", HOST);
+    let next = rig.controller.next_seq - 1;
+    let said = rig.inputs("b-1", CLOSED);
+    let dropped = next + 1;
+    assert_eq!(said, [format!("append {dropped} door.closed"), format!("secure b-1/0 #{dropped}")]);
+    assert_eq!(rig.recorded(dropped), [format!("pulse b-1/0 5 s #{next}: recorded {dropped}")]);
+    rig.board("b-1", BoardEvent::Secured { ticket: dropped });
+    assert_eq!(rig.pulsed("b-1", next), ["show Granted at entrance-in"]);
+    assert_eq!(lock(&rig, "entrance"), "released");
+    rig.board("b-1", BoardEvent::Ended { ticket: next, by_board: true });
+    assert_eq!((lock(&rig, "entrance"), rig.controller.pulses.len()), (json!("secure"), 0));
+}
+
+#[test]
+fn the_end_of_a_pulse_that_was_asked_for_again_says_nothing_about_what_waits_for_the_board() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", CLOSED);
+    rig.order(1, "entrance", "unlock");
+    rig.recorded(4);
+    rig.pulsed("b-1", 4);
+    rig.tap("entrance-in", HOST);
+    // The machine slept: the mode's pulse is asked for again, and has ended, before anything else is heard.
+    rig.later_ms(60_000).tick();
+    let renewed = rig.board("b-1", BoardEvent::Ended { ticket: 4, by_board: true });
+    assert_eq!(renewed, ["pulse b-1/0 10 s #4: recorded 4"]);
+    assert_eq!(rig.pulsed("b-1", 5), ["show Granted at entrance-in"]);
+    assert_eq!(lock(&rig, "entrance"), "released");
+}
+
 #[test]
 fn a_failed_pulse_does_not_leave_the_lock_unknown_for_ever() {
     let mut rig = Rig::new();
@@ -176,6 +216,21 @@ fn a_failed_pulse_does_not_hide_the_end_of_the_one_before_it() {
     rig.pulsed("b-1", first);
     let second = opened(&mut rig);
     rig.board("b-1", BoardEvent::Failed { ticket: second, detail: "busy".into() });
+    rig.board("b-1", BoardEvent::Ended { ticket: first, by_board: true });
+    assert_eq!(lock(&rig, "entrance"), "secure");
+}
+
+#[test]
+fn a_pulse_that_outlasts_the_loss_of_its_board_is_not_forgotten_for_one_that_failed_meanwhile() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", CLOSED);
+    let first = opened(&mut rig);
+    rig.pulsed("b-1", first);
+    rig.board("b-1", BoardEvent::Lost { detail: "no answer".into() });
+    let second = opened(&mut rig);
+    rig.board("b-1", BoardEvent::Failed { ticket: second, detail: "not connected".into() });
+    rig.board_up("b-1", CLOSED);
+    assert_eq!(lock(&rig, "entrance"), "unknown", "it may be driven still");
     rig.board("b-1", BoardEvent::Ended { ticket: first, by_board: true });
     assert_eq!(lock(&rig, "entrance"), "secure");
 }
