@@ -4,9 +4,11 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use data_encoding::BASE64;
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::site::build::Builder;
@@ -141,6 +143,26 @@ fn a_backup_goes_into_no_file_that_somebody_else_made() {
     let nowhere = site.ctl(&["backup", folder.join("no/such.backup").to_str().unwrap()]);
     assert!(nowhere.code == 1 && nowhere.err.contains("cannot write "), "{nowhere:?}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "something is left behind");
+}
+
+/// While the daemon stands still, whoever waits for a copy has begun its file.
+#[test]
+fn a_backup_that_is_given_up_leaves_nothing_behind() {
+    let site = Site::running();
+    let folder = site.folder.path().join("stick");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("oslo.backup");
+    let there = || fs::read_dir(&folder).unwrap().count();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        site.daemon.stand_still();
+        let under_way = site.follow(&["backup", path.to_str().unwrap(), "--json"]);
+        eventually("a file that is begun", || (there() == 1).then_some(()));
+        let ended = under_way.end_by(signal);
+        site.daemon.go_on();
+        assert_eq!(ended.signal(), Some(signal.as_raw()), "by what it was ended");
+        assert_eq!(there(), 0, "{signal:?}");
+    }
+    site.ask(&["backup", path.to_str().unwrap()]);
 }
 
 #[test]

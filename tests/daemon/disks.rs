@@ -195,6 +195,40 @@ fn fills_up(kind: Kind) {
 }
 
 #[test]
+fn a_backup_that_does_not_fit_is_not_taken_in_and_one_that_is_put_back_on_a_full_disk_keeps_nobody_out() {
+    let mut site = Builder::new().prepared();
+    let Some(disk) = Disk::mounted(&site, Kind::Memory) else { return };
+    running(&mut site);
+    let backup = site.folder.path().join("oslo.backup");
+    let backup = text(&backup).to_owned();
+    site.ask(&["backup", &backup]);
+    put_ben(&site);
+    site.central().wait_synced(RECONNECT_LIMIT).expect("the daemon is in step");
+    disk.fill();
+    let refused = site.ctl(&["restore", &backup]);
+    let said = "latchctl: the backup can't be taken in: ";
+    assert!(refused.code == 1 && refused.err.starts_with(said), "{refused:?}");
+    let left = |name: &str| site.state_dir().join(name).exists();
+    assert_eq!((left(".restore.part"), left("restore.copy")), (false, false));
+    assert_decided(&site.decision("entrance-in", BEN), "access.granted", "standing");
+    // With space it is; and then there is none when it is taken up.
+    disk.free();
+    wait_for_store(&site, "good");
+    let restoring = site.follow(&["restore", &backup, "--json"]);
+    site.daemon.wait_until_it_ends(RECONNECT_LIMIT);
+    disk.fill();
+    site.daemon.start();
+    site.wait_until_ready();
+    restoring.wait_for("the answer", |value| value.get("backup").is_some());
+    site.tap("entrance-in", ANNA);
+    assert!(site.board.wait_for_coil(0, true, RECONNECT_LIMIT), "the door opens");
+    disk.free();
+    wait_for_store(&site, "good");
+    site.central().wait_synced(RECONNECT_LIMIT).expect("what is newer comes of central");
+    assert_decided(&site.decision("entrance-in", BEN), "access.granted", "standing");
+}
+
+#[test]
 fn on_a_disk_that_became_read_only_the_daemon_starts_from_its_copy_and_says_so() {
     let mut site = Builder::new().prepared();
     let Some(disk) = Disk::mounted(&site, Kind::Memory) else { return };

@@ -28,7 +28,7 @@ mod metrics;
 mod modes;
 mod monitor;
 mod neighbours;
-mod operators;
+pub mod operators;
 mod osdp;
 mod outage;
 mod owners;

@@ -15,18 +15,19 @@ use serde_json::{Value, json};
 use crate::site::build::Builder;
 use crate::site::process::Guarded;
 use crate::site::records::card;
+use crate::site::terminal::Terminal;
 use crate::site::{RECONNECT_LIMIT, Site, eventually, eventually_within};
 
 const GROUPS: &str = "[operators]\nobserver = \"games\"\ntechnician = \"news\"\nadmin = \"mail\"\n\n[clock]";
 
 /// A site whose socket others can reach, and the tool where they can run it. `None` where nobody can be stood in for.
-struct House {
-    site: Site,
+pub struct House {
+    pub site: Site,
     latchctl: PathBuf,
 }
 
 impl House {
-    fn running() -> Option<House> {
+    pub fn running() -> Option<House> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("SKIPPED: only root can run latchctl as other users; run this test as root");
             return None;
@@ -40,7 +41,7 @@ impl House {
     }
 
     /// Runs the tool as this user with their own groups, as after a login.
-    fn by(&self, user: &str, arguments: &[&str]) -> (i32, String, String) {
+    pub fn by(&self, user: &str, arguments: &[&str]) -> (i32, String, String) {
         let group = if user == "nobody" { "nogroup" } else { user };
         self.run(&["--reuid", user, "--regid", group, "--init-groups"], arguments)
     }
@@ -246,6 +247,24 @@ fn what_goes_on_is_ended_with_the_right_to_it_and_goes_on_for_others() {
             break;
         }
     }
+}
+
+#[test]
+fn a_screen_that_shows_the_site_ends_with_the_right_to_look() {
+    let Some(mut house) = House::running() else { return };
+    let socket = house.site.daemon.socket().to_str().unwrap().to_owned();
+    let latchctl = house.latchctl.to_str().unwrap().to_owned();
+    let look = ["setpriv", "--reuid", "games", "--regid", "games", "--init-groups", "--"];
+    let command = [&look[..], &[latchctl.as_str(), "--socket", &socket, "monitor"]].concat();
+    let monitor = Terminal::open(house.site.folder.path(), (80, 24), &[], &command);
+    monitor.wait_for("the doors", |screen| screen.contains("The entrance"));
+    let path = house.site.daemon.config_path().to_owned();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("observer = \"games\"", "observer = \"bin\"")).unwrap();
+    house.site.daemon.hang_up();
+    assert_eq!(monitor.ended(), 4);
+    let left = monitor.screen();
+    assert!(left.contains("not permitted: status takes") && !left.contains("The entrance"), "{left}");
 }
 
 #[test]

@@ -7,23 +7,28 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use hardware_sim::board::Walk;
 use serde_json::{Value, json};
 
+use crate::daemon::operators::House;
 use crate::site::ctl::Said;
 use crate::site::people::assert_decided;
 use crate::site::records::{card, card_with_status, room, standing, with};
-use crate::site::{Site, eventually_asking};
+use crate::site::{LIMIT, Site, eventually, eventually_asking};
 
 /// What stands above it is written by hand.
 const FROM_HERE: &str = "<!-- From here on: tests/manual/reference.rs -->\n";
 const ANNA: &str = "04A1B2C3D4E5F6";
 const STRANGER: &str = "04C0FFEE000001";
+type Call = &'static [&'static str];
+
 const SOCKET: &str = "/run/latchd/latchd.sock";
 
 /// Verbs in the order of the tool's own help, and what is shown of each. The first word of a call is its verb.
-const AT_A_SITE: &[&[&str]] = &[
+const AT_A_SITE: &[Call] = &[
     &["status"],
     &["status", "--json"],
     &["doors"],
@@ -87,7 +92,7 @@ const AT_A_SITE: &[&[&str]] = &[
     &["completions", "csh"],
 ];
 
-const AT_AN_EMPTY_ONE: &[&[&str]] = &[
+const AT_AN_EMPTY_ONE: &[Call] = &[
     &["credentials"],
     &["credentials", "--json"],
     &["credential", "show", "c-anna"],
@@ -99,7 +104,7 @@ const AT_AN_EMPTY_ONE: &[&[&str]] = &[
     &["backup", "empty.backup", "--json"],
 ];
 
-const WITHOUT_A_DAEMON: &[&[&str]] = &[
+const WITHOUT_A_DAEMON: &[Call] = &[
     &["status"],
     &["doors"],
     &["door", "access", "entrance", "--json"],
@@ -118,6 +123,32 @@ const WITHOUT_A_DAEMON: &[&[&str]] = &[
     &["sync"],
     &["monitor"],
 ];
+
+/// At a door whose board is answered by hands, of somebody who stands there.
+const AT_THE_DOOR: &[Call] = &[
+    &["door", "test", "entrance", "--yes", "--timeout", "15s"],
+    &["reader", "watch", "entrance-in", "--count", "1"],
+];
+
+/// Where nobody stands there.
+const WITH_NOBODY_THERE: &[Call] = &[
+    &["door", "test", "gym", "--yes", "--timeout", "1s"],
+    &["board", "test", "board-1", "--yes", "--timeout", "1s"],
+];
+
+/// By somebody who is in the observers' group only; and by somebody in none.
+const BY_AN_OBSERVER: &[Call] = &[
+    &["door", "access", "entrance"],
+    &["door", "test", "entrance", "--yes"],
+    &["reader", "watch"],
+    &["board", "test", "board-1", "--yes"],
+    &["credential", "suspend", "c-anna"],
+    &["log", "debug"],
+    &["backup", "/dev/shm/not-theirs.backup"],
+    &["sync", "resync"],
+];
+const BY_A_STRANGER: &[Call] = &[&["status"]];
+const RESTRICTED: [&str; 2] = ["By somebody who may only look:", "By somebody who may not even that:"];
 
 /// What these print is what this machine is like; they have tests of their own.
 const OF_THE_BOX: &[&str] = &["doctor", "diagnose", "man"];
@@ -202,8 +233,6 @@ fn a_site() -> Site {
     site
 }
 
-type Call = &'static [&'static str];
-
 /// The calls of one verb at each site, under a heading each.
 fn sections(all: &[(&str, Vec<(Call, String)>)], verb: &str, text: &mut String) {
     for (heading, calls) in all {
@@ -215,8 +244,94 @@ fn sections(all: &[(&str, Vec<(Call, String)>)], verb: &str, text: &mut String) 
     }
 }
 
+/// What somebody at the door does, while these run.
+fn at_the_door(site: &Site) -> Vec<(Call, String)> {
+    let commanded = |action: &str, count: usize| {
+        let is_it = |event: &Value| event["type"] == "operator.command" && event["action"] == action;
+        let done = || site.journal().iter().filter(|event| is_it(event)).count();
+        eventually("what latchctl has ordered", || (done() >= count).then_some(()));
+    };
+    let accesses = site.journal().iter().filter(|event| event["action"] == "access").count();
+    let run = |call: &Call, hands: &dyn Fn()| {
+        let said = std::thread::scope(|scope| {
+            let running = scope.spawn(|| site.ctl(call));
+            hands();
+            running.join().expect("latchctl")
+        });
+        (*call, shown(call, &said, Some(site)))
+    };
+    let tested = run(&AT_THE_DOOR[0], &|| {
+        commanded("access", accesses + 2);
+        eventually("door that opens", || site.board.prop_open(0).ok().filter(|walk| *walk == Walk::Through));
+        eventually("the door, seen open", || (site.ask(&["doors"])[0]["contact"] == "open").then_some(()));
+        site.board.close(0).unwrap();
+        eventually("the door, seen shut", || (site.ask(&["doors"])[0]["contact"] == "closed").then_some(()));
+        site.board.press_rex(0, Duration::from_secs(1)).unwrap();
+    });
+    let watched = run(&AT_THE_DOOR[1], &|| {
+        commanded("reader_watch", 1);
+        site.tap("entrance-in", ANNA);
+    });
+    vec![tested, watched]
+}
+
+/// The backup that was made before, put back; the daemon ends with it, and is started again.
+fn restored(site: &mut Site) -> (Call, String) {
+    const CALL: Call = &["restore", "oslo-1.backup"];
+    let child = latchctl(site.folder.path())
+        .arg("--socket")
+        .arg(site.daemon.socket())
+        .args(CALL)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    site.daemon.wait_until_it_ends(LIMIT);
+    site.start_again();
+    (CALL, shown(CALL, &child.wait_with_output().unwrap().into(), Some(site)))
+}
+
+/// With the groups a box has in place of those that stand in for them, and with a name for who is in one.
+fn with_their_groups(text: String) -> String {
+    let stand_ins = [
+        ("group games, news or mail", "group latch-observer, latch-technician or latch-admin"),
+        ("group news or mail", "group latch-technician or latch-admin"),
+        ("group mail", "group latch-admin"),
+        ("games (5) is in games only", "eva (1004) is in latch-observer only"),
+        ("nobody (65534)", "carl (1005)"),
+        ("-aG games nobody", "-aG latch-observer carl"),
+        ("-aG news games", "-aG latch-technician eva"),
+        ("-aG mail games", "-aG latch-admin eva"),
+    ];
+    stand_ins.iter().fold(text, |text, (here, there)| text.replace(here, there))
+}
+
+/// By people of fewer rights. Only root can stand in for them.
+fn by_others() -> Option<[Vec<(Call, String)>; 2]> {
+    let house = House::running()?;
+    let by = |user: &str, calls: &[Call]| {
+        let run = |call: &Call| {
+            let (code, out, err) = house.by(user, call);
+            (*call, with_their_groups(shown(call, &Said { code, out, err }, Some(&house.site))))
+        };
+        calls.iter().map(run).collect()
+    };
+    Some([by("games", BY_AN_OBSERVER), by("nobody", BY_A_STRANGER)])
+}
+
+/// The page without the sections under a heading.
+fn without(text: &str, heading: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(&format!("\n{heading}\n\n```text\n")) {
+        kept.push_str(before);
+        rest = after.split_once("```\n").map_or("", |(_, after)| after);
+    }
+    kept + rest
+}
+
 fn made() -> String {
-    let (site, empty) = (a_site(), Site::running());
+    let (mut site, empty) = (a_site(), Site::running());
     let at = |site: &Site, calls: &[Call]| -> Vec<(Call, String)> {
         let run = |call: &Call| {
             let output = latchctl(site.folder.path())
@@ -229,18 +344,25 @@ fn made() -> String {
         };
         calls.iter().map(run).collect()
     };
-    let there = at(&site, AT_A_SITE);
+    let mut there = at(&site, AT_A_SITE);
+    there.push(restored(&mut site));
+    site.wait_until_ready();
+    let by_hand = at_the_door(&site);
+    let by_nobody = at(&site, WITH_NOBODY_THERE);
     let nothing = at(&empty, AT_AN_EMPTY_ONE);
     let folder = tempfile::TempDir::new().unwrap();
     let alone = WITHOUT_A_DAEMON.iter().map(|call| {
         let output = latchctl(folder.path()).args(["--socket", SOCKET]).args(*call).output().unwrap();
         (*call, shown(call, &output.into(), None))
     });
-    let all = [
+    let mut all = vec![
         ("At a site:", there),
+        ("With somebody at the door:", by_hand),
+        ("With nobody there:", by_nobody),
         ("At a box that central has told nothing yet:", nothing),
         ("Where no daemon runs:", alone.collect()),
     ];
+    all.extend(by_others().into_iter().flat_map(|by| RESTRICTED.into_iter().zip(by)));
     let mut text = format!("\n```text\n{}```\n", help(folder.path(), &[]));
     for verb in verbs(&[], &help(folder.path(), &[])) {
         let own = help(folder.path(), &verb);
@@ -317,7 +439,7 @@ fn leaves(folder: &Path, words: &[String]) -> Vec<Vec<String>> {
 #[test]
 fn every_verb_is_shown_and_fails_somewhere_in_the_reference() {
     let folder = tempfile::TempDir::new().unwrap();
-    let shown = || AT_A_SITE.iter().chain(AT_AN_EMPTY_ONE).chain(WITHOUT_A_DAEMON);
+    let shown = || AT_A_SITE.iter().chain(AT_THE_DOOR).chain(AT_AN_EMPTY_ONE).chain(WITHOUT_A_DAEMON);
     for verb in leaves(folder.path(), &[]) {
         let is_it = |call: &&Call| call.iter().take(verb.len()).eq(&verb);
         let is_of_the_box = OF_THE_BOX.contains(&verb[0].as_str());
@@ -337,6 +459,11 @@ fn what_the_reference_shows_is_what_the_tool_prints() {
         fs::write(&page, format!("{by_hand}{FROM_HERE}{made}")).unwrap();
         return;
     }
+    let is_whole = RESTRICTED.iter().all(|heading| made.contains(heading));
+    let documented = match is_whole {
+        true => documented.to_owned(),
+        false => RESTRICTED.iter().fold(documented.to_owned(), |text, heading| without(&text, heading)),
+    };
     let (now, then): (Vec<&str>, Vec<&str>) = (made.lines().collect(), documented.lines().collect());
     for (number, (now, then)) in now.iter().zip(&then).enumerate() {
         let place = by_hand.lines().count() + number + 2;

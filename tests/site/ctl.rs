@@ -1,9 +1,10 @@
 //! `latchctl`, as a technician types it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::process::Guarded;
@@ -67,7 +68,7 @@ impl Site {
         let mut child = Guarded::spawn(command.stdin(Stdio::null())).expect("latchctl starts");
         let out = listen(child.child().stdout.take().expect("piped"));
         let err = listen(child.child().stderr.take().expect("piped"));
-        Follower { _child: child, out, err }
+        Follower { child, out, err }
     }
 
     fn latchctl(&self, arguments: &[&str]) -> Command {
@@ -107,7 +108,7 @@ impl From<Output> for Said {
 /// A stream under way.
 #[derive(Debug)]
 pub struct Follower {
-    _child: Guarded,
+    child: Guarded,
     out: Lines,
     err: Lines,
 }
@@ -115,6 +116,13 @@ pub struct Follower {
 impl Follower {
     pub fn lines(&self) -> Vec<String> {
         self.out.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Ends it by a signal, and says how it ended.
+    #[track_caller]
+    pub fn end_by(mut self, signal: Signal) -> ExitStatus {
+        self.child.signal(signal);
+        eventually("the end of latchctl", || self.child.has_ended())
     }
 
     /// Waits until these words stand on its standard error.

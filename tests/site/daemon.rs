@@ -157,6 +157,17 @@ impl Daemon {
         self.running.as_mut().expect("it runs").signal(Signal::HUP);
     }
 
+    /// Where it stands: it answers nobody, and lets nobody in, until [`Daemon::go_on`].
+    #[track_caller]
+    pub fn stand_still(&self) {
+        self.running.as_ref().expect("it runs").signal(Signal::STOP);
+    }
+
+    #[track_caller]
+    pub fn go_on(&self) {
+        self.running.as_ref().expect("it runs").signal(Signal::CONT);
+    }
+
     /// Waits for a daemon that ends by itself.
     #[track_caller]
     pub fn wait_until_it_ends(&mut self, limit: Duration) {

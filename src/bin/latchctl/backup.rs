@@ -1,9 +1,8 @@
 //! `backup` and `restore`: the store as one file of the caller's.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,10 +12,6 @@ use latchd::{
     domain::At,
     wire::control::{BackupBegun, BackupDone, Chunk, Request, RestoreChunk, RestoreDone, StatusReport},
 };
-use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
-    io::Errno,
-};
 
 use super::{
     ask::{Session, typed},
@@ -24,6 +19,7 @@ use super::{
     failure::Failure,
     progress::Progress,
     text::{Site, count, sync::position},
+    whole::{Existing, Whole},
 };
 
 /// Bytes in a piece: in base64 it fits into a line.
@@ -37,61 +33,12 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Failure
     move |error| Failure::File { doing, path, error }
 }
 
-/// A file that has its name when it is whole, and is nobody else's to read: there is a key in it.
-struct Whole {
-    part: PathBuf,
-    file: File,
-}
-
-impl Whole {
-    fn begin(path: &Path) -> Result<Self, Failure> {
-        if path.symlink_metadata().is_ok() {
-            return Err(failed("write", path)(is_there()));
-        }
-        let mut part = path.as_os_str().to_owned();
-        part.push(format!(".{}.part", std::process::id()));
-        let part = PathBuf::from(part);
-        // Made by us and by nobody before: whoever made it could read it, whatever its mode is set to.
-        let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&part);
-        Ok(Whole { file: file.map_err(failed("write", path))?, part })
-    }
-
-    fn finish(self, path: &Path) -> Result<(), Failure> {
-        let named = || {
-            self.file.sync_all()?;
-            match renameat_with(CWD, &self.part, CWD, path, RenameFlags::NOREPLACE) {
-                // Not every file system knows that: a stick's may not.
-                Err(Errno::INVAL) if path.symlink_metadata().is_ok() => return Err(is_there()),
-                Err(Errno::INVAL) => fs::rename(&self.part, path)?,
-                Err(Errno::EXIST) => return Err(is_there()),
-                renamed => renamed?,
-            }
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            // Who may write into a folder may not always open it.
-            File::open(folder.unwrap_or(Path::new("."))).map_or(Ok(()), |folder| folder.sync_all())
-        };
-        named().map_err(failed("write", path))
-    }
-}
-
-impl Drop for Whole {
-    fn drop(&mut self) {
-        // Finished, it has another name.
-        let _gone = fs::remove_file(&self.part);
-    }
-}
-
-fn is_there() -> io::Error {
-    io::Error::other("it is there already, and is left alone; name another")
-}
-
 impl Session {
     pub(super) fn backup(&mut self, path: &Path) -> Result<(), Failure> {
-        let mut whole = Whole::begin(path)?;
+        let mut whole = Whole::begin(path, Existing::Left).map_err(failed("write", path))?;
         let site = if self.json { None } else { Some(self.site()?) };
         let mut taken: u64 = 0;
         let mut progress = Progress::begin("writing the backup");
-        let file = &mut whole.file;
         let answer = self.client.ask(Request::Backup, Patience::Long, &mut |item| {
             if item.get("of").is_some() {
                 let BackupBegun { done, of } = typed(item)?;
@@ -103,7 +50,7 @@ impl Session {
             let piece = piece.map_err(|e| Failure::Unreadable(format!("a piece of a backup: {e}")))?;
             taken += piece.len() as u64;
             progress.tell(&format!("{} KiB", taken >> 10));
-            file.write_all(&piece).map_err(failed("write", path))
+            whole.write_all(&piece).map_err(failed("write", path))
         });
         drop(progress);
         let answer = answer?;
@@ -111,7 +58,7 @@ impl Session {
         if done.bytes != taken {
             return Err(Failure::Unreadable(format!("{taken} bytes of a backup of {}", done.bytes)));
         }
-        whole.finish(path)?;
+        whole.finish().map_err(failed("write", path))?;
         let Some(site) = site else { return self.out.json(&answer) };
         self.out.text(&format!(
             "{}, as it was {}: {}\nit holds the key that card numbers are hashed under: keep it as secret as the box\n",

@@ -66,6 +66,11 @@ impl Failure {
         }
     }
 
+    /// Whether the daemon said that the caller may not.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Failure::Refused(refusal) if refusal.code == Code::NotPermitted)
+    }
+
     /// From writing standard output.
     pub fn output(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe { Failure::EnoughSeen } else { Failure::Output(error) }

@@ -32,6 +32,7 @@ mod output;
 mod progress;
 mod text;
 mod watch;
+mod whole;
 mod wiring;
 
 fn main() -> ExitCode {

@@ -2,13 +2,7 @@
 //!
 //! It works while the daemon is down: then the journal is read from its files, and the state is left out.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-    time::Duration,
-};
+use std::{fs, io, path::Path, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
 use latchd::{
@@ -24,6 +18,7 @@ use super::{
     output::Output,
     progress::Progress,
     text::{self, Style},
+    whole::{Existing, Whole},
 };
 
 mod redact;
@@ -82,10 +77,9 @@ struct Part {
 
 pub fn run(file: &Path, config: &Path, socket: &Path, json: bool) -> Result<(), Failure> {
     // First: what can't be written need not be gathered. Nobody else may read it, and nothing is overwritten.
-    let bundle = create(file)?;
-    let gathered = gather(config, socket);
-    let written = gathered.and_then(|parts| pack(bundle, file, &parts).map(|()| parts));
-    let parts = written.inspect_err(|_| drop(fs::remove_file(file)))?;
+    let bundle = Whole::begin(file, Existing::Left).map_err(failed(file))?;
+    let parts = gather(config, socket)?;
+    pack(bundle, file, &parts)?;
     let mut out = Output::new();
     if json {
         let names: Vec<&str> = parts.iter().map(|part| part.name).collect();
@@ -104,10 +98,6 @@ pub fn run(file: &Path, config: &Path, socket: &Path, json: bool) -> Result<(), 
 fn failed(path: &Path) -> impl Fn(io::Error) -> Failure {
     let path = path.to_owned();
     move |error| Failure::File { doing: "write", path: path.clone(), error }
-}
-
-fn create(path: &Path) -> Result<File, Failure> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed(path))
 }
 
 fn gather(path: &Path, socket: &Path) -> Result<Vec<Part>, Failure> {
@@ -205,7 +195,7 @@ fn readme(patient: &Patient) -> String {
     )
 }
 
-fn pack(bundle: File, path: &Path, parts: &[Part]) -> Result<(), Failure> {
+fn pack(bundle: Whole, path: &Path, parts: &[Part]) -> Result<(), Failure> {
     let failed = failed(path);
     let folder = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let folder = folder.trim_end_matches(".gz").trim_end_matches(".tgz").trim_end_matches(".tar").to_owned();
@@ -218,6 +208,5 @@ fn pack(bundle: File, path: &Path, parts: &[Part]) -> Result<(), Failure> {
         header.set_mtime(now);
         archive.append_data(&mut header, format!("{folder}/{name}"), text.as_bytes()).map_err(&failed)?;
     }
-    let mut file = archive.into_inner().and_then(GzEncoder::finish).map_err(&failed)?;
-    file.flush().and_then(|()| file.sync_all()).map_err(&failed)
+    archive.into_inner().and_then(GzEncoder::finish).and_then(Whole::finish).map_err(&failed)
 }

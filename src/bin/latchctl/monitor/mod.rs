@@ -51,6 +51,8 @@ enum News {
     /// The events that follow begin anew: what was shown is there again.
     EventsBegin,
     Lost(String),
+    /// Whoever looks may not any more.
+    Forbidden(Failure),
     Key(Key),
     Resized,
     /// Nothing can be typed any more.
@@ -109,6 +111,7 @@ fn show(terminal: &mut DefaultTerminal, news: &Receiver<News>, style: Style) -> 
                 News::Event(event) => model.event(event),
                 News::EventsBegin => model.events_begin(),
                 News::Lost(why) => model.lost(why),
+                News::Forbidden(failure) => return Err(failure),
                 News::Key(key) => {
                     if model.key(key) {
                         return Ok(());
@@ -144,6 +147,7 @@ fn watch_state(socket: &Path, tell: &Sender<News>) {
                     client = Some(connected);
                     News::State(Box::new(report))
                 }
+                Err(failure) if failure.is_forbidden() => News::Forbidden(failure),
                 Err(failure) => News::Lost(failure.to_string()),
             },
             Err(failure) => News::Lost(failure.to_string()),

@@ -8,7 +8,7 @@
 //!
 //! Strikes are driven as `door access` does it, over a connection of its own: there is no other way to a coil.
 
-use std::{fs, io::IsTerminal as _, io::Write as _, path::Path, time::Duration};
+use std::{io::IsTerminal as _, io::Write as _, path::Path, time::Duration};
 
 use latchd::{
     domain::{At, BoardId, DoorId},
@@ -23,6 +23,7 @@ use super::{
     failure::Failure,
     output::Output,
     text::{Style, Tone},
+    whole::{Existing, Whole},
 };
 
 mod face;
@@ -168,7 +169,7 @@ pub fn run(
 ) -> std::result::Result<(), Failure> {
     let face = face(asked.yes)?;
     // Before anything is driven: a report that can't be written is no reason to do it all again.
-    let mut file = asked.report.as_deref().map(open).transpose()?;
+    let file = asked.report.as_deref().map(open).transpose()?;
     let mut bench = Bench::begin(watching, Client::connect(socket)?, &of, face)?;
     bench.limit = Duration::from_secs(asked.timeout.into());
     let steps = plan::steps(&of, bench.plan());
@@ -194,14 +195,15 @@ pub fn run(
         telling.say(&format!("{}: {why}\n", telling.style.paint(Tone::Bad, "the test was ended")))?;
     }
     telling.say(&summary(&outcomes))?;
-    if let Some((file, path)) = file.as_mut().zip(asked.report.as_deref()) {
+    if let Some((mut file, path)) = file.zip(asked.report.as_deref()) {
         let head = report::Head {
             of: &of,
             plan: bench.plan(),
             by: &bench.plan().by,
             ended: clock::wall().floor_ms(),
         };
-        file.write_all(report::markdown(&head, &outcomes).as_bytes()).map_err(failed(path))?;
+        let written = file.write_all(report::markdown(&head, &outcomes).as_bytes());
+        written.and_then(|()| file.finish()).map_err(failed(path))?;
         telling.say(&format!("the report is in {}\n", path.display()))?;
     }
     let failed = outcomes.iter().filter(|o| matches!(o.result, Result::Failed | Result::NotDone)).count();
@@ -234,8 +236,9 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> Failure {
     move |error| Failure::File { doing: "write", path: path.clone(), error }
 }
 
-fn open(path: &Path) -> std::result::Result<fs::File, Failure> {
-    fs::File::create(path).map_err(failed(path))
+/// One of an earlier test is there until this one has ended.
+fn open(path: &Path) -> std::result::Result<Whole, Failure> {
+    Whole::begin(path, Existing::Replaced).map_err(failed(path))
 }
 
 /// What will be done, before it is.

@@ -1,11 +1,14 @@
 //! A backup takes the cache's place: looked at whole before it is staged, and taken up at the next start.
 //!
 //! What was there is set aside, never deleted. A start that is interrupted between two of these steps goes on with them
-//! at the next: the staged file has its place last. The journal stays as it is, and so does the high-water mark: an
+//! at the next: the staged file has its place last. Where the first of them can't be made, because the disk is full or
+//! can't be written, the backup is not taken up, and what was there is what holds: nobody stands before a door that would
+//! not start. The journal stays as it is, and so does the high-water mark: an
 //! epoch that is over is not taken again because a backup is of it.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
+    io,
     path::Path,
 };
 
@@ -24,6 +27,9 @@ use crate::{
         stored::{Position, StoredRecord, decode},
     },
 };
+
+/// A backup's key, until the one that it replaces has been set aside.
+const NEXT_KEY: &str = "uid.key.restored";
 
 /// Looks at a whole backup: that it is this controller's and undamaged, and that its records are what it says.
 pub fn check(path: &Path, controller: &str) -> Result<End, CacheError> {
@@ -45,6 +51,27 @@ pub fn check(path: &Path, controller: &str) -> Result<End, CacheError> {
     Ok(copy.end)
 }
 
+/// The backup is put out of the way, and what was there holds. What is said of it.
+fn given_up(staged: &Path, error: &dyn std::error::Error, ending: &str) -> String {
+    let place = match aside::set_aside(staged, ending) {
+        Ok(aside) => format!("set aside as {}", aside::name(&aside)),
+        Err(_) => "it stays where it is, for the next start".to_owned(),
+    };
+    format!("a backup was not restored: {error}; {place}")
+}
+
+/// What takes space, before anything has changed: the key, if it is another.
+fn prepare(dir: &Path, staged: &Path, copy: &GoodCopy) -> io::Result<()> {
+    // Of a disk that became read-only nothing can be renamed either.
+    OpenOptions::new().write(true).open(staged)?;
+    let is_own = |name: &str| fs::read(dir.join(name)).is_ok_and(|own| own == copy.header.uid_key);
+    if is_own(UID_KEY) || is_own(NEXT_KEY) {
+        Ok(())
+    } else {
+        write_whole(dir, NEXT_KEY, &copy.header.uid_key)
+    }
+}
+
 /// Takes up a backup that was staged. What it says: that it was, or why it was not.
 pub fn adopt(dir: &Path, controller: &str) -> Result<Option<Result<String, String>>, CacheError> {
     let staged = dir.join(copy::RESTORE_FILE);
@@ -53,22 +80,23 @@ pub fn adopt(dir: &Path, controller: &str) -> Result<Option<Result<String, Strin
     }
     let copy = match GoodCopy::open(&staged, controller) {
         Ok(copy) => copy,
-        Err(error) => {
-            let aside = aside::set_aside(&staged, error.aside().unwrap_or("damaged"))?;
-            let said = format!("a backup was not restored: {error}; set aside as {}", aside::name(&aside));
-            return Ok(Some(Err(said)));
-        }
+        Err(error) => return Ok(Some(Err(given_up(&staged, &error, error.aside().unwrap_or("damaged"))))),
     };
+    if let Err(error) = prepare(dir, &staged, &copy) {
+        return Ok(Some(Err(given_up(&staged, &error, "not-restored"))));
+    }
     let failed = |what, path: &Path| {
         let path = path.to_owned();
         move |error| CacheError::Restoring { what, path, error }
     };
     let mut kept = Vec::new();
-    let key = dir.join(UID_KEY);
-    if fs::read(&key).is_ok_and(|own| own != copy.header.uid_key) {
-        kept.push(aside::name(&aside::set_aside(&key, "replaced")?));
+    let (key, next) = (dir.join(UID_KEY), dir.join(NEXT_KEY));
+    if fs::read(&next).is_ok_and(|next| next == copy.header.uid_key) {
+        if key.exists() {
+            kept.push(aside::name(&aside::set_aside(&key, "replaced")?));
+        }
+        fs::rename(&next, &key).map_err(failed("renaming", &next))?;
     }
-    write_whole(dir, UID_KEY, &copy.header.uid_key).map_err(failed("writing", &key))?;
     for name in ["cache", copy::FILE] {
         if dir.join(name).exists() {
             kept.push(aside::name(&aside::set_aside(&dir.join(name), "replaced")?));
