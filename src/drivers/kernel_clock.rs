@@ -1,6 +1,6 @@
 //! Whether the kernel says that the wall clock is synchronised: `adjtimex`, which no safe crate reads.
 //!
-//! The one place with `unsafe` (a test looks): a call that fills a structure of ours and asks for nothing to change.
+//! One of two places with `unsafe` (a test looks): a call that fills a structure of ours and asks for nothing to change.
 
 use std::{path::PathBuf, sync::OnceLock};
 

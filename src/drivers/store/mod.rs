@@ -4,6 +4,7 @@ pub mod aside;
 pub mod ballast;
 pub mod barrier;
 pub mod cache;
+pub mod heap;
 pub mod held;
 pub mod journal;
 pub mod key;

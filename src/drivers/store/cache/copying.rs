@@ -93,25 +93,27 @@ impl Copying {
         self.has_changed.then_some(self.next)
     }
 
-    /// Does the next slice, or begins one that is due.
-    pub fn go_on(&mut self, config: &Config, database: &Database, now: Mono) {
+    /// Does the next slice, or begins one that is due. Whether one has come to its end: everything was read for it.
+    pub fn go_on(&mut self, config: &Config, database: &Database, now: Mono) -> bool {
         if self.due().is_none_or(|due| due > now) {
-            return;
+            return false;
         }
         let position = *database.position();
         if position.epoch == 0 {
             self.has_changed = false;
-            return self.answer(&Err("nothing has been synced yet, so there is nothing to copy".into()));
+            self.answer(&Err("nothing has been synced yet, so there is nothing to copy".into()));
+            return false;
         }
-        if let Err(error) = self.step(config, database, now) {
+        self.step(config, database, now).unwrap_or_else(|error| {
             tracing::warn!(%error, "the cache was not copied");
             self.under_way = None;
             (self.has_changed, self.next) = (true, now.plus(EVERY));
             self.answer(&Err(error));
-        }
+            true
+        })
     }
 
-    fn step(&mut self, config: &Config, database: &Database, now: Mono) -> Result<(), String> {
+    fn step(&mut self, config: &Config, database: &Database, now: Mono) -> Result<bool, String> {
         let position = *database.position();
         let under_way = match &mut self.under_way {
             Some(under_way) => under_way,
@@ -122,9 +124,9 @@ impl Copying {
         under_way.progress.done = (under_way.progress.done + SLICE as u64).min(under_way.progress.of);
         self.asked.iter().for_each(|(progress, _)| _ = progress.send_replace(under_way.progress));
         if more {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(UnderWay { writing, .. }) = self.under_way.take() else { return Ok(()) };
+        let Some(UnderWay { writing, .. }) = self.under_way.take() else { return Ok(false) };
         self.has_changed = false;
         let small = database.small().map_err(|e| e.to_string())?;
         let end = End { position, at: clock::wall().floor_ms() };
@@ -132,7 +134,7 @@ impl Copying {
         self.next = now.plus(EVERY.max(Duration::from_secs(bytes / BYTES_A_SECOND)));
         tracing::debug!(bytes, applied = position.applied, "the cache was copied");
         self.answer(&Ok(bytes));
-        Ok(())
+        Ok(true)
     }
 
     /// At a clean stop: the copy of a site that is not large is as new as the cache.

@@ -4,10 +4,11 @@ use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
+    sync::mpsc::sync_channel,
     time::Duration,
 };
 
-use sled::{Batch, Db, Tree};
+use sled::{Batch, Db, IVec, Tree};
 
 use super::{
     CacheError, Config,
@@ -22,6 +23,7 @@ use crate::{
         index::{Index, Owners},
     },
     domain::{At, CommandId, DoorId, Record, UidHash, ZoneId},
+    drivers::store::{ballast, heap},
     wire::{
         Digest,
         feed::Sealed,
@@ -38,8 +40,14 @@ const BATCH: usize = 1000;
 /// What the trees of records are named, before their generation's number.
 const RECORDS: &str = "records.";
 /// How often, and after how long, a cache that is still in use is tried again: 5 s in all.
-const TRIES: u32 = 100;
-const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+const TRIES: u32 = 500;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+
+/// So few records that what sled keeps of them is not worth opening it a second time.
+const FEW: u64 = 20_000;
+/// Values that are handed on at a time while all are read, and how many times as many may wait.
+const HANDED_ON: usize = 512;
+const HANDS: usize = 8;
 
 /// Records put back from a copy between two barriers: fewer than a power cut could hurt, and little memory.
 const REFILL: usize = 250;
@@ -98,16 +106,32 @@ pub struct Recovered {
 
 impl Database {
     /// Opens the cache and reads it, or makes one. What can't be read is an error; a panic inside sled (known of damaged
-    /// files) is one, too.
+    /// files) is one, too. Of a large one, sled keeps what was read until it is opened again ([`Database::fresh`]).
     pub fn open(config: &Config) -> Result<(Self, Loaded), CacheError> {
-        for _ in 0..TRIES {
-            match guarded(config) {
-                // sled lets go of its files some time after it was dropped.
-                Err(error) if error.is_in_use() => std::thread::park_timeout(BETWEEN_TRIES),
-                outcome => return outcome,
-            }
+        patiently(|| {
+            let database = Database::open_at(config.clone())?;
+            let loaded = database.load()?;
+            Ok((database, loaded))
+        })
+    }
+
+    /// The same cache, opened again if it is large: whatever sled has read it keeps, and its page cache has no limit that
+    /// a single pass over everything would reach (it looks only when one of its 256 parts was asked 64 times).
+    pub fn fresh(self) -> Result<Self, CacheError> {
+        let is_small = self.position.credentials + self.position.grants <= FEW;
+        // What is open on a full disk may not be opened again.
+        let is_tight = ballast::free(&self.path).is_none_or(|free| free < 2 * ballast::BYTES);
+        if is_small || is_tight || self.staging.is_some() {
+            return Ok(self);
         }
-        guarded(config)
+        let (config, position) = (self.config.clone(), self.position);
+        catch_unwind(AssertUnwindSafe(|| drop(self))).map_err(|_| gave_up())?;
+        let again = patiently(|| Database::open_at(config.clone()))?;
+        heap::give_back();
+        if again.position != position {
+            return Err(CacheError::Damaged("opened again, it is at another place".into()));
+        }
+        Ok(again)
     }
 
     fn open_at(config: Config) -> Result<Self, CacheError> {
@@ -340,9 +364,28 @@ impl Database {
 
     pub fn load(&self) -> Result<Loaded, CacheError> {
         let kept = self.small()?.read()?;
-        let records = records::all(&self.records);
-        let index = index_of(&self.config, records, &self.position)?;
+        let index = self.read_through()?;
         Ok(Loaded { index, position: self.position, kept, recovered: Vec::new(), closed: None })
+    }
+
+    /// Every record, read by one thread and put into an index by another: there are two processors to wait for.
+    fn read_through(&self) -> Result<Index, CacheError> {
+        let (send, values) = sync_channel::<Vec<Result<IVec, CacheError>>>(HANDS);
+        std::thread::scope(|scope| {
+            let read = move || {
+                let mut values = records::values(&self.records).peekable();
+                while values.peek().is_some() {
+                    // Nobody takes any more after the first that can't be used.
+                    if send.send(values.by_ref().take(HANDED_ON).collect()).is_err() {
+                        return;
+                    }
+                }
+            };
+            let reader = std::thread::Builder::new().name("cache reader".into());
+            reader.spawn_scoped(scope, read).map_err(CacheError::Thread)?;
+            let values = values.into_iter().flatten();
+            index_of(&self.config, values.map(records::read), &self.position)
+        })
     }
 
     /// A snapshot that was interrupted, or one that was replaced and not yet removed.
@@ -387,13 +430,23 @@ pub fn index_of(
     Ok(index)
 }
 
-fn guarded(config: &Config) -> Result<(Database, Loaded), CacheError> {
-    let attempt = AssertUnwindSafe(|| {
-        let database = Database::open_at(config.clone())?;
-        let loaded = database.load()?;
-        Ok((database, loaded))
-    });
-    catch_unwind(attempt).unwrap_or_else(|_| Err(CacheError::Damaged("sled gave up on its files".into())))
+/// Does it again while the cache is in use: sled lets go of its files some time after it was dropped.
+fn patiently<T>(mut open: impl FnMut() -> Result<T, CacheError>) -> Result<T, CacheError> {
+    for _ in 0..TRIES {
+        match guarded(&mut open) {
+            Err(error) if error.is_in_use() => std::thread::park_timeout(BETWEEN_TRIES),
+            outcome => return outcome,
+        }
+    }
+    guarded(&mut open)
+}
+
+fn guarded<T>(open: &mut impl FnMut() -> Result<T, CacheError>) -> Result<T, CacheError> {
+    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| Err(gave_up()))
+}
+
+fn gave_up() -> CacheError {
+    CacheError::Damaged("sled gave up on its files".into())
 }
 
 fn check_owner(db: &Db, meta: &Tree, config: &Config, was_there: bool) -> Result<(), CacheError> {

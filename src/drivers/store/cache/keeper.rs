@@ -71,6 +71,8 @@ pub struct Keeper {
     position: Position,
     /// What is on disk is older than that: only a whole snapshot makes them one again.
     is_lost: bool,
+    /// Everything was read or written at once: what sled keeps of that is to be let go of.
+    is_worn: bool,
     unkept: Unkept,
     copying: Copying,
     ballast: Ballast,
@@ -114,9 +116,20 @@ impl Keeper {
         let position = loaded.position;
         mark.applied(position.epoch, position.applied);
         let copying = Copying::new(&config, position);
-        let (is_lost, unkept, ballast_next) = (false, Unkept::default(), Some(clock::mono()));
-        let keeper =
-            Keeper { config, mark, store, position, is_lost, unkept, copying, ballast, ballast_next };
+        let (is_lost, is_worn, unkept) = (false, true, Unkept::default());
+        let ballast_next = Some(clock::mono());
+        let keeper = Keeper {
+            config,
+            mark,
+            store,
+            position,
+            is_lost,
+            is_worn,
+            unkept,
+            copying,
+            ballast,
+            ballast_next,
+        };
         Ok((keeper, loaded))
     }
 
@@ -159,6 +172,9 @@ impl Keeper {
 
     /// How long there is nothing to do of itself.
     fn patience(&self) -> Option<Duration> {
+        if self.is_worn {
+            return Some(Duration::ZERO);
+        }
         let (own, ballast) = match &self.store {
             Store::Open(_) => (self.copying.due(), self.ballast_next),
             Store::Closed(closed) => (Some(closed.next), None),
@@ -176,12 +192,25 @@ impl Keeper {
             self.save_mark();
         }
         match &self.store {
-            Store::Open(database) => self.copying.go_on(&self.config, database, now),
+            Store::Open(database) => self.is_worn |= self.copying.go_on(&self.config, database, now),
             Store::Closed(closed) => self.copying.refuse(&closed.why),
+        }
+        if std::mem::take(&mut self.is_worn) {
+            self.refresh(events);
         }
         if self.ballast_next.is_some_and(|next| next <= now) && matches!(self.store, Store::Open(_)) {
             let is_there = self.ballast.lay_down();
             self.ballast_next = (!is_there).then(|| now.plus(BALLAST_EVERY));
+        }
+    }
+
+    /// All of it has been read: what sled keeps of that is let go of.
+    fn refresh(&mut self, events: &Sender<Event>) {
+        let closed = Store::Closed(Closed::new("it is being opened again".into(), FIRST_TRY, false));
+        let Store::Open(database) = std::mem::replace(&mut self.store, closed) else { return };
+        match database.fresh() {
+            Ok(database) => self.store = Store::Open(Box::new(database)),
+            Err(error) => _ = self.failed(Failure::New(error), events),
         }
     }
 
@@ -223,6 +252,7 @@ impl Keeper {
                 Ok(staged) => {
                     if let Staged::InForce { position, .. } = &staged {
                         self.is_lost = false;
+                        self.is_worn = true;
                         self.copying.start_over();
                         self.came_to(*position);
                     }
@@ -309,6 +339,7 @@ impl Keeper {
                 let said =
                     Said { why: closed.why.clone(), since: closed.since, is_rebuilt: closed.is_rebuilt };
                 self.ballast_next = Some(clock::mono());
+                self.is_worn = true;
                 let event = self.compare(said, &database, loaded);
                 self.store = Store::Open(database);
                 say(events, event);

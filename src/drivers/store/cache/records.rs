@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use sled::{Batch, Tree};
+use sled::{Batch, IVec, Tree};
 
 use super::CacheError;
 use crate::{
@@ -110,10 +110,18 @@ pub fn position(tree: &Tree) -> Result<Option<Position>, CacheError> {
 
 /// Every record, in the order of keys. Stops at the first that can't be read.
 pub fn all(tree: &Tree) -> impl Iterator<Item = Result<StoredRecord, CacheError>> {
-    [b"c".as_slice(), b"g", b"p"].into_iter().flat_map(|prefix| tree.scan_prefix(prefix)).map(|pair| {
-        let (_, value) = pair.map_err(CacheError::sled("read"))?;
-        Ok(decode(&value)?)
-    })
+    values(tree).map(read)
+}
+
+/// What [`values`] gives, as a record.
+pub fn read(value: Result<IVec, CacheError>) -> Result<StoredRecord, CacheError> {
+    Ok(decode(&value?)?)
+}
+
+/// What is kept of every record, in the order of keys. Stops at the first that can't be read.
+pub fn values(tree: &Tree) -> impl Iterator<Item = Result<IVec, CacheError>> {
+    let pairs = [b"c".as_slice(), b"g", b"p"].into_iter().flat_map(|prefix| tree.scan_prefix(prefix));
+    pairs.map(|pair| Ok(pair.map_err(CacheError::sled("read"))?.1))
 }
 
 fn record_key(key: &RecordKey) -> Vec<u8> {

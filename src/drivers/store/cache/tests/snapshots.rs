@@ -117,3 +117,37 @@ fn many_snapshots_leave_one_generation_on_disk() {
         raw.tree_names().iter().map(|n| String::from_utf8_lossy(n).into_owned()).collect();
     assert_eq!(names.iter().filter(|n| n.starts_with("records.")).collect::<Vec<_>>(), ["records.5"]);
 }
+
+/// So many that it is worth opening the cache a second time, with what is in force.
+fn large() -> (Site, Database, Position) {
+    let site = Site::new();
+    let (mut database, _) = site.open();
+    let records: Vec<Value> = (0..21_000).map(|n| grant(&format!("g-{n}"), &format!("m-{n}"))).collect();
+    let parts = records.chunks(1000);
+    let of = parts.len() as u32;
+    let last =
+        (1..).zip(parts).map(|(n, records)| stage(&mut database, part("s-1", n, of, records)).unwrap());
+    let (position, _) = in_force(last.last().unwrap());
+    (site, database, position)
+}
+
+#[test]
+fn a_large_cache_that_is_opened_again_is_the_same_and_takes_the_next_change() {
+    let (site, database, position) = large();
+    let mut database = database.fresh().unwrap();
+    assert_eq!(*database.position(), position);
+    let applied = database.apply_alone(901, 0, &items(&[delete("grant", "g-7")])).unwrap();
+    assert_eq!((applied.position.grants, applied.replaced.len()), (20_999, 1));
+    drop(database);
+    let (_, again) = site.open();
+    assert_eq!((again.position, again.index.grants()), (applied.position, 20_999));
+}
+
+#[test]
+fn a_snapshot_on_its_way_in_is_not_lost_to_that() {
+    let (_site, mut database, _) = large();
+    stage(&mut database, part("s-2", 1, 2, &[grant("g-new", "m-2")])).unwrap();
+    let mut database = database.fresh().unwrap();
+    let (position, index) = in_force(stage(&mut database, part("s-2", 2, 2, &[])).unwrap());
+    assert_eq!((position.grants, index.grants()), (1, 1));
+}
