@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::daemon::operators::House;
 use crate::site::ctl::Said;
 use crate::site::people::assert_decided;
+use crate::site::process::Guarded;
 use crate::site::records::{card, card_with_status, room, standing, with};
 use crate::site::{LIMIT, Site, eventually, eventually_asking};
 
@@ -23,6 +24,12 @@ use crate::site::{LIMIT, Site, eventually, eventually_asking};
 const FROM_HERE: &str = "<!-- From here on: tests/manual/reference.rs -->\n";
 const ANNA: &str = "04A1B2C3D4E5F6";
 const STRANGER: &str = "04C0FFEE000001";
+const BARE: &str = r#"
+controller = { id = "test-1", time_zone = "Europe/Oslo", state_dir = "{}/state", socket = "{}/latchd.sock" }
+mqtt = { url = "mqtt://127.0.0.1:1", allow_unsigned = true }
+clock = { require_sync = false }
+"#;
+
 type Call = &'static [&'static str];
 
 const SOCKET: &str = "/run/latchd/latchd.sock";
@@ -102,6 +109,16 @@ const AT_AN_EMPTY_ONE: &[Call] = &[
     &["events", "--type", "access.granted"],
     &["events", "--type", "access.granted", "--json"],
     &["backup", "empty.backup", "--json"],
+];
+
+/// The configuration as it is installed: no board, no door, no reader.
+const WITH_NOTHING_CONFIGURED: &[Call] = &[
+    &["doors"],
+    &["doors", "--json"],
+    &["door", "lock-down", "--all"],
+    &["door", "lock-down", "--all", "--json"],
+    &["readers"],
+    &["readers", "--json"],
 ];
 
 const WITHOUT_A_DAEMON: &[Call] = &[
@@ -306,6 +323,21 @@ fn with_their_groups(text: String) -> String {
     stand_ins.iter().fold(text, |text, (here, there)| text.replace(here, there))
 }
 
+/// At a box where nobody has configured anything yet.
+fn unconfigured() -> Vec<(Call, String)> {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (config, socket) = (folder.path().join("latchd.toml"), folder.path().join("latchd.sock"));
+    fs::create_dir(folder.path().join("state")).unwrap();
+    fs::write(&config, BARE.replace("{}", folder.path().to_str().unwrap())).unwrap();
+    let mut latchd = Command::new(env!("CARGO_BIN_EXE_latchd"));
+    latchd.arg("--config").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+    let _latchd = Guarded::spawn(&mut latchd).unwrap();
+    let run =
+        |call: &Call| latchctl(folder.path()).arg("--socket").arg(&socket).args(*call).output().unwrap();
+    eventually("a daemon that answers", || run(&["doors"].as_slice()).status.success().then_some(()));
+    WITH_NOTHING_CONFIGURED.iter().map(|call| (*call, shown(call, &run(call).into(), None))).collect()
+}
+
 /// By people of fewer rights. Only root can stand in for them.
 fn by_others() -> Option<[Vec<(Call, String)>; 2]> {
     let house = House::running()?;
@@ -360,6 +392,7 @@ fn made() -> String {
         ("With somebody at the door:", by_hand),
         ("With nobody there:", by_nobody),
         ("At a box that central has told nothing yet:", nothing),
+        ("At a box where nothing is configured yet:", unconfigured()),
         ("Where no daemon runs:", alone.collect()),
     ];
     all.extend(by_others().into_iter().flat_map(|by| RESTRICTED.into_iter().zip(by)));

@@ -277,6 +277,8 @@ impl Session {
         })?;
         if self.json {
             array.end(&mut self.out)?;
+        } else if asked == 0 {
+            self.out.text(text::doors::NONE)?;
         }
         self.out.flush()?;
         match failed {

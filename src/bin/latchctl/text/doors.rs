@@ -11,9 +11,12 @@ use super::{
     tame,
 };
 
+/// Where there is none to show, or to command.
+pub const NONE: &str = "no doors: the configuration has no [[doors]]\n";
+
 pub fn doors(doors: &[DoorReport], site: &Site, style: Style) -> String {
     if doors.is_empty() {
-        return "no doors: the configuration has no [[doors]]\n".into();
+        return NONE.into();
     }
     let mut table = Table::new(&[
         "DOOR".to_owned(),

@@ -219,7 +219,7 @@ fn door_table(report: &StatusReport, most: usize, site: &Site, style: Style) -> 
         table.row(doors::state(door, site));
     }
     match report.doors.len() {
-        0 => "no doors: the configuration has no [[doors]]\n".into(),
+        0 => super::doors::NONE.into(),
         all if all <= most => table.show(style),
         all => table.show(style) + &format!("and {} more: see latchctl doors\n", all - most),
     }
