@@ -26,6 +26,9 @@ fn asked_for(variable: &str, default: usize) -> usize {
     crate::asked::number(variable).map_or(default, |asked| usize::try_from(asked).expect("no more than fit"))
 }
 
+/// A broker says that a client is gone as soon as it has read what came of it.
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
+
 fn many() -> usize {
     asked_for("LATCHD_RECORDS", 4000)
 }
@@ -181,6 +184,8 @@ struct Phases {
     with_nothing_under_way: usize,
     between_receipt_and_disk: usize,
     between_disk_and_acknowledgement: usize,
+    /// The broker did not say that it was gone.
+    unnoticed: usize,
 }
 
 #[test]
@@ -194,20 +199,23 @@ fn a_daemon_killed_anywhere_in_a_stream_of_changes_loses_nothing_the_broker_hold
         (1..=kills * CHANGES).map(|n| standing(&format!("g-{n}"), "m-1", &["perimeter"])).collect();
     let (mark, mut number, mut phases) = (line.mark(), 0, Phases::default());
     for (round, records) in all.chunks(CHANGES).enumerate() {
-        let before = applied(&site);
+        let was = applied(&site);
         for record in records {
             number += 1;
             line.say("feed", &changes(5, number as u64, &[put(record)]));
         }
-        eventually("first changes", || (applied(&site) > before).then_some(()));
+        eventually("first changes", || (applied(&site) > was).then_some(()));
         // Anywhere in what one change takes.
         pause("the moment it dies is the point", Duration::from_micros(700 * round as u64 % 9000));
-        site.daemon.kill();
-        // The second, where the broker was writing to it just then.
         let ends = ["Client test-1 closed", "Bad socket read/write on client test-1"];
         let is_end = |line: &str| ends.iter().any(|end| line.contains(end));
         let gone = || site.broker.log().lines().filter(|line| is_end(line)).count();
-        eventually("word of its end at the broker", || (gone() > round).then_some(()));
+        let before = gone();
+        site.daemon.kill();
+        // By then the broker has read all that was acknowledged. At times mosquitto, which was writing to it just then,
+        // notices only when it comes back: what it has not read counts as not acknowledged, and that asks for less.
+        let told = hardware_sim::wait::until(TOLD_WITHIN, || (gone() > before).then_some(()));
+        phases.unnoticed += usize::from(told.is_none());
         let (sent, acknowledged) = sent_and_acknowledged(&site);
         site.daemon.start();
         let (on_disk, sent, acknowledged) = (found_at_start(&site), sent - first, acknowledged - first);
@@ -259,9 +267,16 @@ fn a_daemon_killed_between_disk_and_acknowledgement_applies_nothing_twice() {
 fn doors_open_while_a_large_snapshot_comes_in_and_it_is_whole() {
     let site = large_site();
     let (start, mut taps, mut during) = (time::now(), 0, 0);
-    let before = site.journal().iter().filter(|event| event["type"] == "sync.snapshot_applied").count();
-    site.central().snapshot();
-    eventually_asking("snapshot that comes in", || progress(&site));
+    let in_force = || site.journal().iter().filter(|e| e["type"] == "sync.snapshot_applied").count();
+    let (before, mut sent) = (in_force(), 0);
+    // One may be over before anybody has looked: then another.
+    eventually_asking("snapshot that comes in", || {
+        if in_force() == before + sent {
+            site.central().snapshot();
+            sent += 1;
+        }
+        progress(&site)
+    });
     loop {
         assert_decided(&site.decision("entrance-in", ANNA), "access.granted", "standing");
         taps += 1;
@@ -276,8 +291,7 @@ fn doors_open_while_a_large_snapshot_comes_in_and_it_is_whole() {
         start.elapsed()
     );
     all_is_well(&site);
-    let after = site.journal().iter().filter(|event| event["type"] == "sync.snapshot_applied").count();
-    assert_eq!(after, before + 1);
+    assert_eq!(in_force(), before + sent);
 }
 
 #[test]

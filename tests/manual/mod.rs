@@ -11,6 +11,7 @@
 
 mod blocks;
 mod book;
+mod calls;
 mod central;
 mod commands;
 mod fields;
