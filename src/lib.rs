@@ -54,7 +54,7 @@
 //! | main | the controller, boards, serial readers, the control socket | nothing but its own queues |
 //! | `journal` | appends, one `fdatasync` for all that wait | the disk |
 //! | `cache` | sled: one message, one batch, one barrier | the disk |
-//! | `cache reader` | at a start: every record, for main to make the index of; then it ends | the disk |
+//! | `cache reader` | every record, for whoever opens the cache and makes the index of them; then it ends | the disk |
 //! | `uplink` | MQTT over our own TLS, verifying and reading what central sends | the network |
 //! | `metrics` | the Prometheus endpoint, if there is one: HTTP, text, sizes of files | its callers, and the disk |
 //! | `pcsc-…` | one PC/SC reader each, in a context of its own | pcscd and the card |
