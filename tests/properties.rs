@@ -24,7 +24,7 @@ use proptest::{
 };
 use serde_json::Value;
 
-use crate::worlds::{Fed, World, fed, world};
+use crate::worlds::{BOOKINGS, Fed, World, fed, name, world};
 use hardware_sim::naive::{self, Site, Tap};
 
 /// As many cases as `PROPTEST_CASES` says (256), times `factor`.
@@ -200,17 +200,17 @@ type Listed = (Vec<(CredentialId, String)>, Vec<(GrantId, String)>);
 fn listed(index: &Index) -> BTreeMap<String, Listed> {
     let credentials = |h: &Holder<'_>| {
         let mut all: Vec<_> =
-            h.credentials().map(|c| (CredentialId::new(c.id).unwrap(), format!("{c:?}"))).collect();
+            h.credentials().map(|c| (c.id.as_id(CredentialId::new).unwrap(), format!("{c:?}"))).collect();
         all.sort();
         all
     };
     let grants = |h: &Holder<'_>| {
         let mut all: Vec<_> =
-            h.grants().map(|g| (GrantId::new(g.id).unwrap(), described(index, &g))).collect();
+            h.grants().map(|g| (g.id.as_id(GrantId::new).unwrap(), described(index, &g))).collect();
         all.sort();
         all
     };
-    index.holders(0).map(|(_, h)| (h.id().to_owned(), (credentials(&h), grants(&h)))).collect()
+    index.holders(0).map(|(_, h)| (h.id().to_string(), (credentials(&h), grants(&h)))).collect()
 }
 
 fn described(index: &Index, g: &GrantView<'_>) -> String {
@@ -224,7 +224,7 @@ fn described_as_put(g: &Grant) -> String {
 
 /// The holders' grants that are the hosts of a booking.
 fn hosts(index: &Index, booking: &str) -> Vec<(String, String)> {
-    let mut all: Vec<_> = index.hosts(booking).map(|(h, g)| (h.id().to_owned(), g.id.to_owned())).collect();
+    let mut all: Vec<_> = index.hosts(booking).map(|(h, g)| (h.id().to_string(), g.id.to_string())).collect();
     all.sort();
     all
 }
@@ -258,8 +258,9 @@ fn changes_lead_where_the_records_do(Fed { site, changes, taps }: Fed) -> Result
     for index in [&store.index, &fresh.index] {
         prop_assert_eq!((index.credentials(), index.grants()), (count("credential"), count("grant")));
     }
-    for booking in ["b-0", "b-1"] {
-        prop_assert_eq!(hosts(&store.index, booking), hosts(&fresh.index, booking));
+    for booking in BOOKINGS {
+        let booking = name("b", booking);
+        prop_assert_eq!(hosts(&store.index, &booking), hosts(&fresh.index, &booking));
     }
     as_put(&store)?;
     emptied(store)
@@ -293,7 +294,7 @@ fn emptied(mut store: Store) -> Result<(), TestCaseError> {
             prop_assert!(index.by_holder(c.holder.as_str()).is_none());
         }
     }
-    prop_assert!(["b-0", "b-1"].iter().all(|b| index.hosts(b).next().is_none()));
+    prop_assert!(BOOKINGS.into_iter().all(|b| index.hosts(&name("b", b)).next().is_none()));
     Ok(())
 }
 

@@ -47,6 +47,8 @@ const UIDS: [&str; 7] = [
 ];
 
 const DOORS: [&str; 4] = ["entrance", "floor-2", "gym", "room-4"];
+/// Numbers of the bookings there are.
+pub const BOOKINGS: std::ops::Range<i32> = 0..2;
 const PLACES: [&str; 6] = ["perimeter", "rooms", "amenities", "room-4", "nowhere", "floor"];
 
 /// The instants around which a zone's worlds lie: its clock changes, and an ordinary Monday.
@@ -158,15 +160,26 @@ fn credential(anchor: Instant) -> impl Strategy<Value = Value> {
     let uid = select(&UIDS[..UIDS.len() - 1]);
     (0..6, uid, 0..4, status, optional(0.15, near(anchor)), optional(0.15, near(anchor)), label).prop_map(
         |(id, uid, holder, status, from, until, label)| {
-            json!({ "type": "credential", "id": format!("c-{id}"), "uid": uid, "holder": format!("h-{holder}"),
+            json!({ "type": "credential", "id": name("c", id), "uid": uid, "holder": name("h", holder),
                     "status": status, "valid_from": from, "valid_until": until, "label": label })
         },
     )
 }
 
+/// Ids of either form in which an index keeps them.
+pub fn name(what: &str, n: i32) -> String {
+    if n % 2 == 0 {
+        format!("{what}-{n}")
+    } else {
+        format!("0d9c2b64-5f1e-4c0a-9b7d-00000000{:02x}{n:02}", what.as_bytes()[0])
+    }
+}
+
 /// Ids whose order byte by byte is not that of their numbers, nor of a dictionary.
 fn grant_id() -> impl Strategy<Value = String> {
-    (select(vec!["g-", "G-", "g_", "g:1"]), 0..12).prop_map(|(head, n)| format!("{head}{n}"))
+    let uuid = "0d9c2b64-5f1e-4c0a-9b7d-00000000000";
+    (select(vec!["g-", "G-", "g_", "g:1", uuid, &uuid[1..], "0D9C2B64-5F1E-4C0A-9B7D-00000000000"]), 0..12)
+        .prop_map(|(head, n)| format!("{head}{n}"))
 }
 
 fn places() -> impl Strategy<Value = (Vec<&'static str>, Vec<&'static str>)> {
@@ -177,7 +190,7 @@ fn places() -> impl Strategy<Value = (Vec<&'static str>, Vec<&'static str>)> {
 }
 
 fn grant(anchor: Instant) -> impl Strategy<Value = Value> {
-    let booking = || (0..2).prop_map(|n| format!("b-{n}"));
+    let booking = || BOOKINGS.prop_map(|n| name("b", n));
     let booked = (near(anchor), 1..120_i64, optional(0.4, near(anchor)), weighted(0.7, booking()), booking());
     let booked = (select(vec!["room", "room", "desk", "guest", "guest", "guest"]), booked).prop_map(
         |(kind, (starts, quarters, booked_at, some, always))| {
@@ -199,7 +212,7 @@ fn grant(anchor: Instant) -> impl Strategy<Value = Value> {
     let rest = (weighted(0.6, 1..5), weighted(0.3, any::<bool>()));
     (grant_id(), 0..4, places(), window, narrowing, rest).prop_map(
         |(id, holder, (doors, zones), mut grant, (not_before, not_after), (capacity, override_lockdown))| {
-            let more = json!({ "type": "grant", "id": id, "holder": format!("h-{holder}"), "doors": doors,
+            let more = json!({ "type": "grant", "id": id, "holder": name("h", holder), "doors": doors,
                 "zones": zones, "not_before": not_before, "not_after": not_after, "capacity": capacity,
                 "override_lockdown": override_lockdown });
             grant.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -211,17 +224,19 @@ fn grant(anchor: Instant) -> impl Strategy<Value = Value> {
 /// A booking with two hosts and two guests: by chance alone they would seldom meet.
 fn party(anchor: Instant) -> impl Strategy<Value = Vec<Value>> {
     let capacities = vec(weighted(0.8, 1..5), 2);
-    (near(anchor), 8..200_i64, capacities, vec(0..4, 4)).prop_map(|(starts, quarters, capacities, holders)| {
-        let ends = starts + Duration::minutes(15 * quarters);
-        let grant = |(n, holder): (usize, i32)| {
-            let (kind, capacity) =
-                if n < 2 { ("room", json!(capacities.get(n))) } else { ("guest", Value::Null) };
-            json!({ "type": "grant", "id": format!("p-{n}"), "kind": kind, "holder": format!("h-{holder}"),
-                    "zones": ["perimeter", "rooms"], "booking": "b-0", "capacity": capacity,
+    (near(anchor), 8..200_i64, capacities, vec(0..4, 4)).prop_map(
+        |(starts, quarters, capacities, holders)| {
+            let ends = starts + Duration::minutes(15 * quarters);
+            let grant = |(n, holder): (usize, i32)| {
+                let (kind, capacity) =
+                    if n < 2 { ("room", json!(capacities.get(n))) } else { ("guest", Value::Null) };
+                json!({ "type": "grant", "id": format!("p-{n}"), "kind": kind, "holder": name("h", holder),
+                    "zones": ["perimeter", "rooms"], "booking": name("b", 0), "capacity": capacity,
                     "starts_at": written(starts), "ends_at": written(ends) })
-        };
-        holders.into_iter().enumerate().map(grant).collect()
-    })
+            };
+            holders.into_iter().enumerate().map(grant).collect()
+        },
+    )
 }
 
 fn site(zone: Tz) -> Site {
@@ -240,13 +255,13 @@ type Unscheduled = (Tap, Pick, bool, Duration);
 fn tap(anchor: Instant) -> impl Strategy<Value = Unscheduled> {
     let mode = prop_oneof![12 => Just("locked"), 2 => Just("locked_down"), 2 => Just("blocked"),
         2 => select(vec!["unlocked", "accessed", "locked_open"])];
-    let let_in = vec((0..2, 0..4), 0..5);
+    let let_in = vec((BOOKINGS, 0..4), 0..5);
     let trusted = prop::bool::weighted(0.9);
     let when = (any::<Pick>(), prop::bool::weighted(0.75), jitter());
     let uid = prop_oneof![9 => select(&UIDS[..5]), 1 => select(&UIDS[5..])];
     (select(DOORS.to_vec()), uid, mode, trusted, prop::bool::weighted(0.1), let_in, when).prop_map(
         move |(door, uid, mode, clock_trusted, stale, let_in, (pick, at_edge, by))| {
-            let let_in = let_in.into_iter().map(|(b, h)| (format!("b-{b}"), format!("h-{h}"))).collect();
+            let let_in = let_in.into_iter().map(|(b, h)| (name("b", b), name("h", h))).collect();
             let (door, uid, mode) = (door.into(), uid.into(), mode.into());
             (Tap { door, uid, at: anchor, mode, clock_trusted, stale, let_in }, pick, at_edge, by)
         },
@@ -313,7 +328,7 @@ pub fn fed() -> impl Strategy<Value = Fed> {
             5 => credential(anchor).prop_map(|r| json!({ "put": r })),
             1 => policy(zone, anchor).prop_map(|r| json!({ "put": r })),
             3 => grant_id().prop_map(gone("grant")),
-            2 => (0..6).prop_map(|n| format!("c-{n}")).prop_map(gone("credential")),
+            2 => (0..6).prop_map(|n| name("c", n)).prop_map(gone("credential")),
             1 => Just("site".to_owned()).prop_map(gone("policy")),
         ];
         (vec(change, 1..60), vec(tap(anchor), 8)).prop_map(move |(changes, taps)| {

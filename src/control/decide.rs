@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 
 use super::{
-    index::{CredentialView, DoorNo, GrantView, Holder, Index},
+    index::{CredentialView, DoorNo, GrantView, Holder, Index, Name, Room},
     let_in::LetIn,
 };
 use crate::domain::{
@@ -56,8 +56,8 @@ pub fn decide_credential(
         None => decide_holder(facts, moment, holder),
     };
     Decision {
-        credential: CredentialId::new(credential.id).ok(),
-        holder: HolderId::new(holder.id()).ok(),
+        credential: credential.id.as_id(CredentialId::new),
+        holder: holder.id().as_id(HolderId::new),
         ..answer
     }
 }
@@ -183,14 +183,15 @@ fn failing_check(
     grant: &GrantView<'_>,
 ) -> Option<Reason> {
     if grant.kind == Kind::Guest {
-        let booking = grant.booking.unwrap_or_default();
+        let (mut of_booking, mut of_holder) = (Room::default(), Room::default());
+        let booking = grant.booking.map_or("", |booking| booking.text(&mut of_booking));
         let mut hosts = facts.index.hosts(booking).peekable();
         if hosts.peek().is_none() {
             return Some(Reason::HostBookingMissing);
         }
         // Of several hosts' grants, the tightest limit holds; one without `capacity` sets none.
         let capacity = hosts.filter_map(|(_, host)| host.capacity).min();
-        if capacity.is_some_and(|c| !facts.let_in.has_room(booking, holder.id(), c)) {
+        if capacity.is_some_and(|c| !facts.let_in.has_room(booking, holder.id().text(&mut of_holder), c)) {
             return Some(Reason::CapacityReached);
         }
     }
@@ -204,16 +205,16 @@ fn failing_check(
 struct Rank<'a> {
     never_closes: bool,
     closes_at: Option<At>,
-    id: Reverse<&'a str>,
+    id: Reverse<Name<'a>>,
 }
 
 impl<'a> Rank<'a> {
-    fn of(window: &Window, id: &'a str) -> Self {
+    fn of(window: &Window, id: Name<'a>) -> Self {
         Rank { never_closes: window.closes_at.is_none(), closes_at: window.closes_at, id: Reverse(id) }
     }
 
     fn grant(&self) -> Option<GrantId> {
-        GrantId::new(self.id.0).ok()
+        self.id.0.as_id(GrantId::new)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
         desk::{CardWait, DeskCard},
         event::{CardOrder, Note, Replaced},
         feedback::Feedback,
-        index::CredentialView,
+        index::{CredentialView, Name},
     },
     domain::{
         CredentialId, EntryKind, HolderId, Now, ReaderId, Record, Status, Uid,
@@ -24,10 +24,10 @@ struct Card {
 }
 
 impl Card {
-    fn of(holder: &str, view: &CredentialView<'_>) -> Option<Card> {
+    fn of(holder: Name<'_>, view: &CredentialView<'_>) -> Option<Card> {
         Some(Card {
-            id: CredentialId::new(view.id).ok()?,
-            holder: HolderId::new(holder).ok()?,
+            id: view.id.as_id(CredentialId::new)?,
+            holder: holder.as_id(HolderId::new)?,
             status: view.status,
             has_uid: view.uid.is_some(),
         })
@@ -47,7 +47,7 @@ impl Controller {
         let CardOrder { credential, holder, status, may_override, reason } = order;
         let wish = Wish { by, may_override, reason };
         let found = self.index.by_holder(holder.as_str()).and_then(|holder| {
-            let view = holder.credentials().find(|c| c.id == credential.as_str())?;
+            let view = holder.credentials().find(|c| c.id.is(credential.as_str()))?;
             Card::of(holder.id(), &view)
         });
         match found {
@@ -208,7 +208,7 @@ impl Controller {
 
     fn shown_status(&self, holder: &HolderId, id: &CredentialId) -> Option<Status> {
         let holder = self.index.by_holder(holder.as_str())?;
-        holder.credentials().find(|c| c.id == id.as_str()).map(|c| c.status)
+        holder.credentials().find(|c| c.id.is(id.as_str())).map(|c| c.status)
     }
 
     /// An index with nothing but central's words has come: what still holds of the desk's is put over it.

@@ -70,7 +70,7 @@ impl Controller {
             Subject::Uid(uid) => self.index.by_uid(&self.hasher.hash(uid)),
             Subject::Credential { id, holder } => {
                 let holder = self.index.by_holder(holder.as_str())?;
-                let credential = holder.credentials().find(|c| c.id == id.as_str())?;
+                let credential = holder.credentials().find(|c| c.id.is(id.as_str()))?;
                 Some((holder, credential))
             }
         }
@@ -87,7 +87,7 @@ impl Controller {
             }
             let terms = self.index.terms(&grant);
             let coming = terms.coming(policy, zone, moment.now);
-            if let Some((opens_at, id)) = coming.zip(GrantId::new(grant.id).ok())
+            if let Some((opens_at, id)) = coming.zip(grant.id.as_id(GrantId::new))
                 && looked_at.next.as_ref().is_none_or(|next| opens_at < next.opens_at)
             {
                 let closes_at = terms.open(policy, zone, opens_at).and_then(|window| window.closes_at);

@@ -22,10 +22,12 @@ impl Controller {
 
     /// The booking of a guest's grant, and its host: of several, the one with the smallest grant id.
     fn guest_of(&self, holder: &HolderId, grant: &GrantId) -> Option<(BookingId, HolderId)> {
-        let own = self.index.by_holder(holder.as_str())?.grants().find(|g| g.id == grant.as_str())?;
+        let own = self.index.by_holder(holder.as_str())?.grants().find(|g| g.id.is(grant.as_str()))?;
         let booking = own.booking.filter(|_| own.kind == Kind::Guest)?;
-        let (host, _) = self.index.hosts(booking).min_by(|a, b| a.1.id.cmp(b.1.id))?;
-        Some((BookingId::new(booking).ok()?, HolderId::new(host.id()).ok()?))
+        let booking = booking.as_id(BookingId::new)?;
+        let (host, _) = self.index.hosts(booking.as_str()).min_by(|a, b| a.1.id.cmp(&b.1.id))?;
+        let host = host.id().as_id(HolderId::new)?;
+        Some((booking, host))
     }
 
     /// Lets go of guests let in on bookings that are gone, a month after the last of them came, by a clock that is

@@ -231,12 +231,12 @@ impl Controller {
         let window = open.unwrap_or_else(|| self.nearest_window(&terms, bounds, at));
         let (doors, zones) = self.index.listed(g);
         Some(GrantReport {
-            id: GrantId::new(g.id).ok()?,
+            id: g.id.as_id(GrantId::new)?,
             kind: g.kind,
-            holder: HolderId::new(holder.id()).ok()?,
+            holder: holder.id().as_id(HolderId::new)?,
             doors: doors.to_vec(),
             zones: zones.to_vec(),
-            booking: g.booking.and_then(|b| BookingId::new(b).ok()),
+            booking: g.booking.and_then(|b| b.as_id(BookingId::new)),
             capacity: g.capacity,
             active: open.is_some(),
             opens_at: window.opens_at,
@@ -288,7 +288,7 @@ impl Controller {
         holder: &Holder<'_>,
         c: &CredentialView<'_>,
     ) -> Option<CredentialReport> {
-        let id = CredentialId::new(c.id).ok()?;
+        let id = c.id.as_id(CredentialId::new)?;
         let at_desk = |card: &DeskCard| AtDesk {
             by: card.stored.by.clone(),
             at: card.stored.at,
@@ -299,7 +299,7 @@ impl Controller {
         Some(CredentialReport {
             desk: self.desk.cards.get(&id).map(at_desk),
             id,
-            holder: HolderId::new(holder.id()).ok()?,
+            holder: holder.id().as_id(HolderId::new)?,
             status: c.status,
             valid_from: c.valid_from,
             valid_until: c.valid_until,
@@ -315,8 +315,8 @@ impl Controller {
             if seen == SLICE {
                 return (None, Some(n));
             }
-            if holder.credentials().any(|c| c.id == id.as_str()) {
-                return (HolderId::new(holder.id()).ok(), None);
+            if holder.credentials().any(|c| c.id.is(id.as_str())) {
+                return (holder.id().as_id(HolderId::new), None);
             }
         }
         (None, None)
@@ -343,7 +343,7 @@ impl Controller {
     /// The credential whose card has this tag, and whose it is.
     pub fn credential_by_tag(&self, tag: &str) -> Option<(CredentialId, HolderId)> {
         let (holder, credential) = self.index.by_tag(tag)?;
-        Some((CredentialId::new(credential.id).ok()?, HolderId::new(holder.id()).ok()?))
+        Some((credential.id.as_id(CredentialId::new)?, holder.id().as_id(HolderId::new)?))
     }
 
     /// The last `seq` on disk.

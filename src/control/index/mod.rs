@@ -5,12 +5,16 @@
 //! holder, and by booking (for guests). The store says what each change replaced, so nothing has to be searched.
 
 mod interned;
+mod name;
 mod packed;
 mod table;
 
 use std::{collections::BTreeMap, hash::BuildHasher as _};
 
-pub use packed::{CredentialView, GrantView, Item};
+pub use self::{
+    name::{Name, Room},
+    packed::{CredentialView, GrantView, Item},
+};
 
 use self::{
     interned::Interned,
@@ -147,7 +151,7 @@ impl Index {
             Record::Credential(c) => c.uid,
             Record::Grant(_) | Record::Policy(_) => None,
         });
-        let owner = |uid| CredentialId::new(self.by_uid(&uid)?.1.id).ok().map(|id| (uid, id));
+        let owner = |uid| self.by_uid(&uid)?.1.id.as_id(CredentialId::new).map(|id| (uid, id));
         uids.filter_map(owner).collect()
     }
 
@@ -156,14 +160,14 @@ impl Index {
     }
 
     /// The `room` grants of a booking with their holders: the hosts'.
-    pub fn hosts<'a>(&'a self, booking: &'a str) -> impl Iterator<Item = (Holder<'a>, GrantView<'a>)> {
+    pub fn hosts<'a>(&'a self, booking: &str) -> impl Iterator<Item = (Holder<'a>, GrantView<'a>)> {
         let mut numbers: Vec<u32> = self.by_booking.with(text_hash(booking)).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers.into_iter().map(|n| self.holder(n)).flat_map(move |holder| {
             holder
                 .grants()
-                .filter(move |g| g.kind == Kind::Room && g.booking == Some(booking))
+                .filter(move |g| g.kind == Kind::Room && g.booking.is_some_and(|own| own.is(booking)))
                 .map(move |g| (holder, g))
         })
     }
@@ -240,7 +244,7 @@ impl Index {
         let holder = g.holder.as_str();
         let shared = self
             .by_holder(holder)
-            .and_then(|h| h.grants().find(|v| v.id == g.id.as_str()))
+            .and_then(|h| h.grants().find(|v| v.id.is(g.id.as_str())))
             .map(|v| (v.cover, v.schedule));
         let Some((cover, schedule)) = shared else { return };
         let Some(n) = self.cut(holder, ItemKind::Grant, g.id.as_str()) else { return };
@@ -266,7 +270,7 @@ impl Index {
     }
 
     fn find_holder(&self, holder: &str) -> Option<u32> {
-        self.by_holder.with(text_hash(holder)).find(|n| self.holder(*n).id() == holder)
+        self.by_holder.with(text_hash(holder)).find(|n| self.holder(*n).id().is(holder))
     }
 
     /// Adds an item to a holder's run, beginning one where there is none.
@@ -310,7 +314,7 @@ impl Index {
         if items.next().is_some() {
             return;
         }
-        let hash = text_hash(id);
+        let hash = text_hash(id.text(&mut Room::default()));
         self.by_holder.remove(Slot { hash, holder: n });
         if let Some(run) = self.runs.get_mut(n as usize) {
             *run = Box::default();
@@ -326,7 +330,7 @@ pub struct Holder<'a> {
 }
 
 impl<'a> Holder<'a> {
-    pub fn id(&self) -> &'a str {
+    pub fn id(&self) -> Name<'a> {
         packed::open(self.run).0
     }
 
@@ -424,7 +428,7 @@ mod tests {
             let but_for_status = format!("{:?}", CredentialView { status: Status::Issued, ..shown });
             assert_eq!(but_for_status, before, "nothing else has changed");
         }
-        assert_eq!(index.by_tag(&uid.tag()).unwrap().1.id, "c-1");
+        assert!(index.by_tag(&uid.tag()).unwrap().1.id.is("c-1"));
         assert!(index.by_tag("00000000").is_none() && index.by_tag("").is_none());
         assert!(
             !index.set_status("h-1", "c-2", Status::Active)

@@ -4,12 +4,13 @@
 //! the end has met a defect here; it ends the iteration, and the property tests compare with the records put in.
 //!
 //! ```text
-//!  holder:     id  (item)*                    id: length byte, ASCII
+//!  holder:     id  (item)*                    id: length byte, ASCII; or 0xFF, the 16 bytes of a UUID
 //!  item:       length, kind byte, body        numbers: LEB128; instants: see `put_at`
 //!  credential: id  uid(16)? flags from? until? label?
 //!  grant:      id  flags cover instants* booking? capacity? schedule?
 //! ```
 
+use super::name::{self, Name};
 use crate::domain::{At, Credential, Grant, Kind, Status, UidHash};
 
 /// Instants are kept relative to this one (2026-01-01), which makes those near it short.
@@ -17,11 +18,13 @@ const BASE_S: i64 = 1_767_225_600;
 
 const CREDENTIAL: u8 = 0;
 const GRANT: u8 = 1;
+/// In place of an id's length, which is 64 at most.
+const UUID: u8 = 0xFF;
 
 /// A credential as it lies in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialView<'a> {
-    pub id: &'a str,
+    pub id: Name<'a>,
     pub uid: Option<UidHash>,
     pub status: Status,
     pub valid_from: Option<At>,
@@ -33,7 +36,7 @@ pub struct CredentialView<'a> {
 /// A grant as it lies in a run; `cover` and `schedule` are the index's numbers for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrantView<'a> {
-    pub id: &'a str,
+    pub id: Name<'a>,
     pub kind: Kind,
     pub override_lockdown: bool,
     pub cover: u32,
@@ -42,7 +45,7 @@ pub struct GrantView<'a> {
     pub booked_at: Option<At>,
     pub not_before: Option<At>,
     pub not_after: Option<At>,
-    pub booking: Option<&'a str>,
+    pub booking: Option<Name<'a>>,
     pub capacity: Option<u32>,
     pub schedule: Option<u32>,
 }
@@ -57,14 +60,14 @@ pub enum Item<'a> {
 /// Begins a run for a holder.
 pub fn holder(id: &str) -> Vec<u8> {
     let mut run = Vec::with_capacity(id.len() + 1);
-    put_text(&mut run, id);
+    put_name(&mut run, id);
     run
 }
 
 /// Whose run this is, and the items behind it.
-pub fn open(run: &[u8]) -> (&str, Items<'_>) {
+pub fn open(run: &[u8]) -> (Name<'_>, Items<'_>) {
     let mut cursor = Cursor(run);
-    let id = cursor.text().unwrap_or_default();
+    let id = cursor.name().unwrap_or(Name::of_text(""));
     (id, Items(cursor))
 }
 
@@ -74,7 +77,7 @@ pub fn without(run: &[u8], kind: ItemKind, id: &str) -> Option<Vec<u8>> {
     loop {
         let before = run.len() - items.0.0.len();
         let (tag, body) = items.raw()?;
-        if tag == kind as u8 && Cursor(body).text() == Some(id) {
+        if tag == kind as u8 && Cursor(body).name()?.is(id) {
             let after = run.len() - items.0.0.len();
             return Some([run.get(..before)?, run.get(after..)?].concat());
         }
@@ -86,9 +89,10 @@ pub fn with_status(run: &[u8], id: &str, status: Status) -> Option<Vec<u8>> {
     let mut items = open(run).1;
     loop {
         let (tag, body) = items.raw()?;
-        if tag == CREDENTIAL && Cursor(body).text() == Some(id) {
-            // Behind the id and its length: the byte whose lowest bits are the status.
-            let flags = run.len() - items.0.0.len() - body.len() + 1 + id.len();
+        let mut body = Cursor(body);
+        if tag == CREDENTIAL && body.name()?.is(id) {
+            // Behind the id: the byte whose lowest bits are the status.
+            let flags = run.len() - items.0.0.len() - body.0.len();
             let mut changed = run.to_vec();
             let byte = changed.get_mut(flags)?;
             let position = Status::ALL.iter().position(|s| *s == status).unwrap_or(0) as u8;
@@ -107,7 +111,7 @@ pub enum ItemKind {
 
 pub fn credential(c: &Credential) -> Vec<u8> {
     let mut out = vec![CREDENTIAL];
-    put_text(&mut out, c.id.as_str());
+    put_name(&mut out, c.id.as_str());
     let status = Status::ALL.iter().position(|s| *s == c.status).unwrap_or(0) as u8;
     out.push(
         status
@@ -133,7 +137,7 @@ pub fn credential(c: &Credential) -> Vec<u8> {
 
 pub fn grant(g: &Grant, cover: u32, schedule: Option<u32>) -> Vec<u8> {
     let mut out = vec![GRANT];
-    put_text(&mut out, g.id.as_str());
+    put_name(&mut out, g.id.as_str());
     let instants = [g.starts_at, g.ends_at, g.booked_at, g.not_before, g.not_after];
     let kind = Kind::ALL.iter().position(|k| *k == g.kind).unwrap_or(0) as u16;
     let bounds: u16 = instants.iter().zip(2..).map(|(t, n)| u16::from(t.is_some()) << n).sum();
@@ -150,7 +154,7 @@ pub fn grant(g: &Grant, cover: u32, schedule: Option<u32>) -> Vec<u8> {
         base = put_at(&mut out, base, t);
     }
     if let Some(booking) = &g.booking {
-        put_text(&mut out, booking.as_str());
+        put_name(&mut out, booking.as_str());
     }
     for n in [g.capacity, schedule].into_iter().flatten() {
         put_number(&mut out, u64::from(n));
@@ -169,9 +173,14 @@ fn framed(body: &[u8]) -> Vec<u8> {
     out
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.push(text.len() as u8);
-    out.extend_from_slice(text.as_bytes());
+fn put_name(out: &mut Vec<u8>, text: &str) {
+    if let Some(bytes) = name::packed(text) {
+        out.push(UUID);
+        out.extend_from_slice(&bytes);
+    } else {
+        out.push(text.len() as u8);
+        out.extend_from_slice(text.as_bytes());
+    }
 }
 
 fn put_number(out: &mut Vec<u8>, mut n: u64) {
@@ -241,6 +250,12 @@ impl<'a> Cursor<'a> {
         Some(front)
     }
 
+    fn take_array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        let (front, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(front)
+    }
+
     fn byte(&mut self) -> Option<u8> {
         let (&b, rest) = self.0.split_first()?;
         self.0 = rest;
@@ -263,9 +278,11 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(self.take(len)?).ok()
     }
 
-    fn text(&mut self) -> Option<&'a str> {
-        let len = self.byte()?;
-        self.str(usize::from(len))
+    fn name(&mut self) -> Option<Name<'a>> {
+        match self.byte()? {
+            UUID => Some(Name::of_uuid(self.take_array()?)),
+            len => Some(Name::of_text(self.str(usize::from(len))?)),
+        }
     }
 
     /// Outside `Option` of the flag: `None` is a run that ended too soon.
@@ -286,10 +303,10 @@ impl<'a> Cursor<'a> {
     }
 
     fn credential(mut self) -> Option<CredentialView<'a>> {
-        let id = self.text()?;
+        let id = self.name()?;
         let flags = self.byte()?;
         let has = |n: u8| flags >> n & 1 == 1;
-        let uid = if has(3) { Some(UidHash(self.take(16)?.try_into().ok()?)) } else { None };
+        let uid = if has(3) { Some(UidHash(*self.take_array()?)) } else { None };
         let mut base = BASE_S;
         let valid_from = self.at(has(4), &mut base)?;
         let valid_until = self.at(has(5), &mut base)?;
@@ -304,14 +321,14 @@ impl<'a> Cursor<'a> {
     }
 
     fn grant(mut self) -> Option<GrantView<'a>> {
-        let id = self.text()?;
-        let flags = u16::from_le_bytes(self.take(2)?.try_into().ok()?);
+        let id = self.name()?;
+        let flags = u16::from_le_bytes(*self.take_array()?);
         let has = |n: u16| flags >> n & 1 == 1;
         let cover = self.number()? as u32;
         let mut base = BASE_S;
         let mut at = |n| self.at(has(n), &mut base);
         let (starts_at, ends_at, booked_at, not_before, not_after) = (at(2)?, at(3)?, at(4)?, at(5)?, at(6)?);
-        let booking = if has(8) { Some(self.text()?) } else { None };
+        let booking = if has(8) { Some(self.name()?) } else { None };
         let capacity = self.optional_number(has(9))?;
         let schedule = self.optional_number(has(10))?;
         let kind = *Kind::ALL.get(usize::from(flags & 3))?;

@@ -336,7 +336,7 @@ impl Database {
             let Record::Grant(grant) = stored?.record else { continue };
             if grant.terms().is_live(staged.policy(), at) {
                 let holder = staged.by_holder(grant.holder.as_str());
-                let is_kept = holder.is_some_and(|h| h.grants().any(|g| g.id == grant.id.as_str()));
+                let is_kept = holder.is_some_and(|h| h.grants().any(|g| g.id.is(grant.id.as_str())));
                 removal.live += 1;
                 removal.removed += usize::from(!is_kept);
             }

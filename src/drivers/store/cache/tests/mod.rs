@@ -162,7 +162,7 @@ fn dump(index: &Index) -> Vec<String> {
 
 /// Who has a card, by the index.
 fn owner(index: &Index, uid: &str) -> Option<String> {
-    index.by_uid(&hasher().hash(&Uid::parse(uid).unwrap())).map(|(_, c)| c.id.to_owned())
+    index.by_uid(&hasher().hash(&Uid::parse(uid).unwrap())).map(|(_, c)| c.id.to_string())
 }
 
 fn follow(index: &mut Index, applied: &Applied) {
