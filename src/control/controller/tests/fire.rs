@@ -116,6 +116,16 @@ fn a_door_that_is_opened_in_an_alarm_was_not_forced() {
 }
 
 #[test]
+fn an_order_that_locks_a_door_in_an_alarm_forbids_nobody_to_open_it() {
+    let mut rig = burning();
+    rig.order(1, "entrance", "lock_down");
+    rig.recorded(9);
+    rig.later_ms(60_000).tick();
+    assert_eq!(rig.inputs("b-1", 0b00), ["append 7 door.opened"]);
+    assert_eq!(json!(rig.later_ms(700).door("entrance").alarm), "none");
+}
+
+#[test]
 fn taps_are_decided_and_recorded_all_the_same() {
     let mut rig = burning();
     assert_eq!(rig.tap("entrance-in", STRANGER), ["append 5 access.denied", "show Denied at entrance-in"]);

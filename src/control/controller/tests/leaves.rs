@@ -97,6 +97,19 @@ fn a_forced_door_is_an_alarm_until_it_is_shut() {
 }
 
 #[test]
+fn a_door_that_was_unlocked_and_is_locked_again_is_forced_by_who_opens_it() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", CLOSED);
+    for (number, order) in [(1, "unlock"), (2, "lock")] {
+        rig.order(number, "entrance", order);
+        rig.recorded(9);
+    }
+    rig.later_ms(60_000).inputs("b-1", OPEN);
+    rig.later_ms(700).tick();
+    assert_eq!(json!(rig.door("entrance").alarm), "forced");
+}
+
+#[test]
 fn a_door_that_stands_open_is_warned_of_at_its_readers_and_then_held_open() {
     let mut rig = released();
     rig.inputs("b-1", OPEN);
