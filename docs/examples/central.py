@@ -279,7 +279,7 @@ class Central:
             self.say("feed", {"epoch": epoch, "last": last, "snapshot": snapshot, "records": part})
 
 
-def connect(arguments, arrived):
+def connect(arguments, work):
     """A client with a session of its own at the broker, which keeps what comes while central is away."""
     controller = arguments.controller
     client = mqtt.Client(
@@ -298,8 +298,8 @@ def connect(arguments, arrived):
         client.subscribe([(f"latch/v1/{controller}/{topic}", 1) for topic in ("status", "sync", "events", "result")])
 
     client.on_connect = on_connect
-    client.on_subscribe = lambda *_: print(json.dumps({"listening": controller}), flush=True)
-    client.on_message = lambda _client, _data, message: arrived(message)
+    client.on_subscribe = lambda *_: work.put(("listening", controller))
+    client.on_message = lambda _client, _data, message: work.put(("message", message))
     session = Properties(PacketTypes.CONNECT)
     session.SessionExpiryInterval = 7 * 86_400
     host, port = arguments.broker.rsplit(":", 1)
@@ -308,9 +308,10 @@ def connect(arguments, arrived):
 
 
 def run(arguments):
-    # One queue, one thread that works it off: nothing is done to the store from two sides.
+    # One queue, one thread that works it off: nothing is done to the store from two sides, and no two lines are written
+    # into each other.
     work = queue.Queue(maxsize=10_000)
-    client = connect(arguments, lambda message: work.put(("message", message)))
+    client = connect(arguments, work)
 
     def read_lines():
         for line in sys.stdin:
@@ -325,7 +326,9 @@ def run(arguments):
         if kind == "end":
             break
         try:
-            if kind == "line":
+            if kind == "listening":
+                central.tell(kind, item)
+            elif kind == "line":
                 central.on_line(item)
             else:
                 central.on_message(item.topic, item.payload)

@@ -241,7 +241,8 @@ fn a_controller_is_filled_followed_and_heard_over_mosquitto() {
 
 #[test]
 fn a_broker_that_was_stopped_is_gone_and_can_be_started_again_in_the_same_place() {
-    let broker = Broker::start(any_port()).unwrap();
+    // On an address of its own: another test's listener may take the port as soon as it is free.
+    let broker = Broker::start("127.0.0.8:0".parse().unwrap()).unwrap();
     let (address, url) = (broker.address(), broker.url());
     let central = Central::start(&url, "demo-1").unwrap();
     central.wait_connected(LIMIT).unwrap();
