@@ -299,6 +299,32 @@ fn a_reload_that_changes_no_door_disturbs_none() {
 }
 
 #[test]
+fn a_door_that_stays_as_it_is_wired_needs_no_board_to_be_locked_right_after_a_reload() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", 1);
+    rig.board_up("b-2", 0);
+    rig.later_ms(60_000).reload(&[], &[], |_| {});
+    for (number, door) in [(1, "entrance"), (2, "side"), (3, "vault")] {
+        let said = rig.order(number, door, "lock");
+        assert!(to_boards(&said).is_empty(), "{door}: {said:?}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_board_to_confirm_is_told_when_the_door_is_wired_anew() {
+    let mut rig = Rig::new();
+    rig.board_up("b-1", 1);
+    rig.access(1, "side");
+    rig.recorded(rig.last_seq());
+    rig.tap("side-in", HOST);
+    rig.recorded(rig.last_seq());
+    let said = rig.reload(&[], &[], |settings| settings.doors[1].coil = 5);
+    let told = |words: &str| said.iter().any(|line| line.starts_with(words));
+    assert!(told("answer 1: the door was not confirmed to be driven: "), "{said:?}");
+    assert!(told("show Fault at side-in"), "{said:?}");
+}
+
+#[test]
 fn nothing_is_driven_on_a_board_that_is_not_there() {
     let mut rig = Rig::new();
     rig.order(1, "side", "unlock");
