@@ -82,13 +82,12 @@ fn started(what: &str, site: Site, most: Option<f64>, disk: &Path, desk: &Path) 
     daemon.kill();
     let mut daemon = place.launch();
     place.first_decision(&mut daemon);
-    let peak = daemon.peak_mib();
     // Two seconds later it copies what it has read: that is the last thing that happens by itself.
     eventually("copy", || place.state.join("cache.copy").exists().then_some(()));
     rest(REST);
     let rows = vec![
         row(format!("at rest, {what}"), most, daemon.now_mib()),
-        row(format!("at most while starting, {what}"), most.map(|m| m * 2.0), peak),
+        row(format!("at most while starting, {what}"), most.map(|m| m * 2.0), daemon.peak_mib()),
     ];
     fs::remove_dir_all(&place.state).unwrap();
     rows
